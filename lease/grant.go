@@ -1,0 +1,101 @@
+package lease
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// never is the deadline of what does not end.
+const never = time.Duration(math.MaxInt64)
+
+// Grant is one thing that was handed out: a token, or a credential obtained with
+// it. It outlives renewals, which move its deadline, and ends at replacement or
+// death. All methods are lock-free and safe for concurrent use.
+type Grant struct {
+	lease      atomic.Pointer[Lease]
+	parent     *Grant
+	ended      atomic.Bool
+	superseded atomic.Bool // a successor exists; what was obtained with this must move
+}
+
+// NewGrant returns a grant of l obtained under parent, which is nil for what has
+// none.
+func NewGrant(l Lease, parent *Grant) *Grant {
+	g := &Grant{parent: parent}
+	g.lease.Store(&l)
+	return g
+}
+
+// Lease returns what the newest answer granted.
+func (g *Grant) Lease() Lease { return *g.lease.Load() }
+
+// Parent returns the grant that this one was obtained under, or nil.
+func (g *Grant) Parent() *Grant { return g.parent }
+
+// End records that the server no longer knows the grant. What was obtained
+// under it has ended with it.
+func (g *Grant) End() { g.ended.Store(true) }
+
+// Ended reports whether the grant, or its parent, was found to be gone.
+func (g *Grant) Ended() bool {
+	return g.ended.Load() || (g.parent != nil && g.parent.Ended())
+}
+
+// deadline is when the grant truly ends, on the monotonic clock.
+func (g *Grant) deadline() time.Duration {
+	if g.ended.Load() {
+		return math.MinInt64
+	}
+	d := never
+	if l := g.lease.Load(); l.TTL > 0 {
+		d = l.Sent.Mono + l.TTL
+	}
+	if g.parent != nil {
+		d = min(d, g.parent.deadline())
+	}
+	return d
+}
+
+// Valid reports whether the grant is still good at now.
+func (g *Grant) Valid(now Instant) bool { return now.Mono < g.deadline() }
+
+// Left returns how long the grant still is good for; 0 or less once it has ended, and
+// the largest duration for what does not end.
+func (g *Grant) Left(now Instant) time.Duration {
+	switch d := g.deadline(); d {
+	case never:
+		return never
+	case math.MinInt64:
+		return 0
+	default:
+		return d - now.Mono
+	}
+}
+
+// Expires returns the true deadline as wall time, moving with each renewal of
+// the grant or of its parent; the zero time if there is none. Of a grant that was
+// found dead it is the time by which that grant would have ended.
+func (g *Grant) Expires() time.Time {
+	var at time.Time
+	for ; g != nil; g = g.parent {
+		if l := g.lease.Load(); l.TTL > 0 {
+			if end := l.Sent.Wall.Add(l.TTL); at.IsZero() || end.Before(at) {
+				at = end
+			}
+		}
+	}
+	return at
+}
+
+// Life returns the shortest TTL of the grant and its parents: how long it was
+// good for when it was last renewed. 0 if it does not end.
+func (g *Grant) Life() time.Duration {
+	life := time.Duration(0)
+	for ; g != nil; g = g.parent {
+		if ttl := g.lease.Load().TTL; ttl > 0 && (life == 0 || ttl < life) {
+			life = ttl
+		}
+	}
+	return life
+}

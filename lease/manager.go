@@ -1,0 +1,351 @@
+package lease
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Keeper does the work for one lease. The manager calls one method of a keeper
+// at a time, from goroutines of its own, with a context that ends when the
+// manager closes.
+type Keeper interface {
+	// Renew asks for more time for g and returns what was granted.
+	Renew(ctx context.Context, g *Grant) (Lease, error)
+	// Replace obtains, verifies and publishes a new one. The old grant is left to
+	// end by itself.
+	Replace(ctx context.Context) (*Grant, error)
+	// Release gives g back.
+	Release(ctx context.Context, g *Grant) error
+}
+
+// Config is what a Manager needs. The zero value works.
+type Config struct {
+	Policy Policy
+	Clock  Clock // nil: SystemClock()
+	// Workers is how many leases with a parent are worked on at once. Default 8.
+	// Leases without a parent, which others depend on, never wait for a worker.
+	Workers int
+	// OnEvent is called in order from the manager's goroutine and must not block.
+	OnEvent func(Event)
+}
+
+// Manager keeps any number of leases. One goroutine owns a heap of what is due;
+// the work is done by a bounded number of others that exist while there is work.
+type Manager struct {
+	policy  Policy
+	clock   Clock
+	workers int
+	onEvent func(Event)
+
+	inbox  chan func() // run by the loop, which alone touches the fields below
+	stop   chan struct{}
+	done   chan struct{} // closed when the loop and all jobs have ended
+	ctx    context.Context
+	cancel context.CancelFunc
+	once   sync.Once
+
+	due     dueHeap
+	entries map[*Entry]struct{}
+	waiting []*Entry // due, and waiting for a worker
+	working int
+	jobs    int
+}
+
+// longestTimer bounds how long the loop sleeps: timers stop while a machine is
+// suspended, so a long one would fire too late (failure code K1).
+const longestTimer = 30 * time.Second
+
+// NewManager starts a manager. Close it.
+func NewManager(cfg Config) *Manager {
+	m := &Manager{
+		policy:  cfg.Policy,
+		clock:   cfg.Clock,
+		workers: cfg.Workers,
+		onEvent: cfg.OnEvent,
+		inbox:   make(chan func()),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+		entries: make(map[*Entry]struct{}),
+	}
+	if m.clock == nil {
+		m.clock = SystemClock()
+	}
+	if m.workers <= 0 {
+		m.workers = 8
+	}
+	if m.onEvent == nil {
+		m.onEvent = func(Event) {}
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	go m.loop()
+	return m
+}
+
+// Add has k keep g from now on. A grant without a parent is what others are
+// obtained under. After Close the entry is never worked on.
+func (m *Manager) Add(name string, k Keeper, g *Grant) *Entry {
+	e := newEntry(m, name, k)
+	e.cur.Store(g)
+	e.publish()
+	m.do(func() {
+		m.entries[e] = struct{}{}
+		m.event(e, Obtained, nil)
+		m.schedule(e)
+	})
+	return e
+}
+
+// Poll has read called about every interval, a little early and with jitter, so
+// that a change is seen within the interval. A failure is retried sooner, with
+// back-off.
+func (m *Manager) Poll(name string, interval time.Duration, read func(context.Context) error) *Entry {
+	e := newEntry(m, name, nil)
+	e.read, e.interval = read, interval
+	e.publish()
+	m.do(func() {
+		m.entries[e] = struct{}{}
+		m.schedule(e)
+	})
+	return e
+}
+
+// Entries returns the status of all that is kept, in no order.
+func (m *Manager) Entries() []Status {
+	var all []Status
+	answered := make(chan struct{})
+	if m.do(func() {
+		for e := range m.entries {
+			all = append(all, e.Status())
+		}
+		close(answered)
+	}) {
+		<-answered
+	}
+	return all
+}
+
+// Close stops all work and waits until it has ended, or ctx has. It gives nothing
+// back: see Release. It is idempotent.
+func (m *Manager) Close(ctx context.Context) error {
+	m.once.Do(func() { close(m.stop) })
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("lease: work still running at close: %w", context.Cause(ctx))
+	}
+}
+
+// Release gives back all that is still kept; call it after Close. It returns
+// the number of grants that could not be given back, and the first error.
+func (m *Manager) Release(ctx context.Context) (failed int, first error) {
+	select {
+	case <-m.done:
+	default:
+		return 0, fmt.Errorf("lease: Release before Close")
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	slots := make(chan struct{}, m.workers)
+	for e := range m.entries {
+		g := e.cur.Load()
+		if e.keeper == nil || !g.Valid(m.clock()) {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := e.keeper.Release(ctx, g); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if failed++; first == nil {
+					first = err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return failed, first
+}
+
+// do has f run by the loop. It reports false if the manager was closed.
+func (m *Manager) do(f func()) bool {
+	select {
+	case m.inbox <- f:
+		return true
+	case <-m.stop:
+		return false
+	}
+}
+
+// loop owns all entries. It ends when stopped, after all jobs have.
+func (m *Manager) loop() {
+	defer close(m.done)
+	defer m.cancel()
+	timer := time.NewTimer(longestTimer)
+	defer timer.Stop()
+	for {
+		m.dispatch()
+		timer.Reset(m.untilNext())
+		select {
+		case f := <-m.inbox:
+			f()
+		case <-timer.C:
+		case <-m.stop:
+			m.cancel()
+			for m.jobs > 0 {
+				(<-m.inbox)()
+			}
+			return
+		}
+	}
+}
+
+func (m *Manager) untilNext() time.Duration {
+	if len(m.due) == 0 {
+		return longestTimer
+	}
+	return min(max(0, m.due[0].wake-m.clock().Mono), longestTimer)
+}
+
+// dispatch starts everything that is due and for which there is a worker.
+func (m *Manager) dispatch() {
+	now := m.clock()
+	for len(m.due) > 0 && m.due[0].wake <= now.Mono {
+		e := heap.Pop(&m.due).(*Entry)
+		m.tellExpired(e, now)
+		if e.at > now.Mono { // woken for its deadline only
+			m.push(e)
+			continue
+		}
+		if e.isChild() && m.working >= m.workers {
+			e.queued = true
+			m.waiting = append(m.waiting, e)
+			continue
+		}
+		m.start(e)
+	}
+}
+
+// start runs the entry's due action in a goroutine, which sends the outcome back.
+func (m *Manager) start(e *Entry) {
+	e.queued, e.busy, e.urgent = false, true, false
+	action, g, child := e.action, e.cur.Load(), e.isChild()
+	m.jobs++
+	if child {
+		m.working++
+	}
+	ctx, cancel := context.WithCancel(m.ctx)
+	e.cancel = cancel
+	go func() {
+		defer cancel()
+		next, renewed, err := e.work(ctx, action, g)
+		// Not m.do: the loop takes outcomes until the last job has ended.
+		m.inbox <- func() {
+			m.jobs--
+			if child {
+				m.working--
+			}
+			e.busy = false
+			m.finish(e, action, g, next, renewed, err)
+			m.wakeWaiting()
+		}
+	}()
+}
+
+func (m *Manager) wakeWaiting() {
+	for len(m.waiting) > 0 && m.working < m.workers && m.ctx.Err() == nil {
+		e := m.waiting[0]
+		m.waiting = m.waiting[1:]
+		if e.queued {
+			m.start(e)
+		}
+	}
+}
+
+// schedule decides what comes next for e and when.
+func (m *Manager) schedule(e *Entry) {
+	if e.removed || e.busy || e.queued || m.ctx.Err() != nil {
+		return
+	}
+	now := m.clock()
+	state := State{Failures: e.failures, Rand: rand.Float64()} //nolint:gosec // jitter, not a secret
+	if e.err != nil {
+		state.Last, state.RetryAfter = e.err.Class, e.err.RetryAfter
+	}
+	if e.read != nil {
+		e.action, e.at = Renew, now.Mono+m.policy.poll(e.interval, state)
+		m.push(e)
+		return
+	}
+	g := e.cur.Load()
+	l, moving := g.Lease(), g.parent != nil && g.parent.superseded.Load()
+	state.TTL, state.Age, state.Left = l.TTL, now.Mono-l.Sent.Mono, g.Left(now)
+	state.Renewable = l.Renewable && !e.noRenew
+	state.Ending = e.ending || moving || e.urgent
+	step := m.policy.Next(state)
+	if moving && !e.urgent && state.Failures == 0 && state.Left > 0 {
+		// Handover: spread over half of what the old parent still has.
+		step.In = time.Duration(state.Rand * float64(min(g.parent.Left(now), longestSpread)/2))
+	}
+	e.action, e.at = step.Do, now.Mono+step.In
+	if step.Do == Idle {
+		e.at = never
+	}
+	m.push(e)
+}
+
+// longestSpread bounds a handover's spread where the old parent has no end.
+const longestSpread = 10 * time.Minute
+
+// push puts e into the heap, to be woken when its action is due, or at its
+// deadline if that comes first and must still be told.
+func (m *Manager) push(e *Entry) {
+	e.wake = e.at
+	if e.read == nil && !e.toldExpired {
+		e.wake = min(e.at, max(e.cur.Load().deadline(), 0))
+	}
+	switch {
+	case e.wake == never:
+		m.unschedule(e)
+	case e.index >= 0:
+		heap.Fix(&m.due, e.index)
+	default:
+		heap.Push(&m.due, e)
+	}
+}
+
+func (m *Manager) unschedule(e *Entry) {
+	if e.index >= 0 {
+		heap.Remove(&m.due, e.index)
+	}
+}
+
+// dueHeap is a heap of entries by wake.
+type dueHeap []*Entry
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].wake < h[j].wake }
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *dueHeap) Push(x any) {
+	e := x.(*Entry)
+	e.index = len(*h)
+	*h = append(*h, e)
+}
+
+func (h *dueHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	e.index = -1
+	return e
+}
