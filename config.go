@@ -1,0 +1,138 @@
+package leasehold
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/seed-f5e1ac40/leasehold/auth"
+	"github.com/seed-f5e1ac40/leasehold/internal/session"
+	"github.com/seed-f5e1ac40/leasehold/lease"
+)
+
+// Config says how to reach Vault and who we are. Address and Auth are required;
+// the zero value of everything else is right for production. Nothing is taken from
+// the environment.
+type Config struct {
+	// Address is Vault's URL, such as "https://vault.internal:8200".
+	Address string
+	// Namespace is where secrets are, in Vault Enterprise and OpenBao. Empty: the root.
+	Namespace string
+	// AuthNamespace is where the token is from. Empty: the same as Namespace; "/": the
+	// root namespace.
+	AuthNamespace string
+
+	// Auth is the way to log in. Required.
+	Auth auth.Method
+
+	// TLS names the files of a TLS connection; they are read by New.
+	TLS TLSConfig
+	// HTTPClient replaces TLS and the transport, for what they cannot do. Its
+	// Transport is used; if that is an *http.Transport, what creates credentials goes out
+	// on a copy without connection reuse, which net/http would repeat by itself when a
+	// connection breaks (failure code F23). Timeouts come from contexts.
+	HTTPClient *http.Client
+	// RedirectHosts are the host:port pairs that may receive the token when Vault
+	// redirects there, as a standby does to the active node. Empty: none.
+	RedirectHosts []string
+
+	// Policy says when to renew and replace. The zero value is right.
+	Policy lease.Policy
+	// Budget bounds what is asked of Vault.
+	Budget Budget
+
+	// Logger gets a line per event. nil: silent.
+	Logger *slog.Logger
+	// OnEvent is called for each event, in order, from one goroutine. It may take its
+	// time: nothing waits for it, and when 256 events are queued the oldest is dropped
+	// and counted in Status.
+	OnEvent func(Event)
+
+	// KeepOnClose leaves tokens and leases alive at Close, to end by themselves.
+	KeepOnClose bool
+}
+
+// TLSConfig names PEM files and settings of a TLS connection.
+type TLSConfig struct {
+	CACert     string // file of certificates to trust, instead of the system's
+	ClientCert string // file of the certificate that we show
+	ClientKey  string // and of its key
+	ServerName string // expected in Vault's certificate, if not Address's host
+}
+
+// Budget bounds what a client asks of Vault.
+type Budget struct {
+	// Requests is how many reads may be under way at once; others wait. Upkeep of the
+	// token and of leases has slots of its own. Default 32.
+	Requests int
+}
+
+// Event is something that happened to the token, a lease or a watched value.
+type Event = lease.Event
+
+// Error is a failed request to Vault, for errors.As: Op, Path, Namespace, Status
+// (0: no answer), Vault (Vault's own text), Hint (what to do) and Err (the cause where
+// there was no answer). Whether to retry: 4xx other than 412 and 429 will fail again
+// until somebody changes something; the rest may pass, and was retried.
+type Error = session.Error
+
+// ErrClosed is returned by everything that is used after Close.
+var ErrClosed = lease.ErrClosed
+
+// session checks the configuration and returns it in the session's form. All that is
+// wrong is reported at once.
+func (c Config) session() (session.Config, error) {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("leasehold: Config."+format, args...))
+	}
+	if c.Address == "" {
+		bad("Address is empty: give Vault's URL, such as https://vault.internal:8200")
+	} else if u, err := url.Parse(c.Address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		bad("Address is not an http or https URL with a host")
+	} else if u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+		bad("Address has more than scheme, host and port")
+	}
+	if c.Auth == nil {
+		bad("Auth is nil: choose a method, such as approle.New")
+	}
+	if c.HTTPClient != nil && c.TLS != (TLSConfig{}) {
+		bad("TLS has no effect with HTTPClient: set one of them")
+	}
+	if (c.TLS.ClientCert == "") != (c.TLS.ClientKey == "") {
+		bad("TLS.ClientCert and TLS.ClientKey go together")
+	}
+	if c.Budget.Requests < 0 {
+		bad("Budget.Requests is negative")
+	}
+	for _, h := range c.RedirectHosts {
+		if strings.Contains(h, "/") || !strings.Contains(h, ":") {
+			bad("RedirectHosts: %q is not host:port", h)
+		}
+	}
+	if len(errs) > 0 {
+		return session.Config{}, errors.Join(errs...)
+	}
+	sc := session.Config{
+		Address:       strings.TrimSuffix(c.Address, "/"),
+		Namespace:     strings.Trim(c.Namespace, "/"),
+		AuthNamespace: strings.Trim(c.AuthNamespace, "/"),
+		Auth:          c.Auth,
+		Base:          c.HTTPClient,
+		TLS:           session.TLS(c.TLS),
+		RedirectHosts: c.RedirectHosts,
+		Policy:        c.Policy,
+		Requests:      c.Budget.Requests,
+		KeepOnClose:   c.KeepOnClose,
+	}
+	if c.AuthNamespace == "" {
+		sc.AuthNamespace = sc.Namespace
+	}
+	if sc.Requests == 0 {
+		sc.Requests = 32
+	}
+	return sc, nil
+}

@@ -1,0 +1,128 @@
+package dynamic
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-f5e1ac40/leasehold/internal/session"
+	"github.com/seed-f5e1ac40/leasehold/lease"
+)
+
+// keeper does for a Credential what the lease manager decides.
+type keeper[T any] struct{ c *Credential[T] }
+
+// open obtains the first credential.
+func (c *Credential[T]) open(ctx context.Context) error {
+	c.view.Hold(c.request.Path)
+	grant, err := c.first(ctx)
+	if err != nil {
+		return err
+	}
+	c.entry = c.view.Manager().Add(c.request.Path, keeper[T]{c}, grant)
+	c.undo = c.view.OnClose(func() { c.end() })
+	return nil
+}
+
+func (c *Credential[T]) first(ctx context.Context) (*lease.Grant, error) {
+	for attempt, lost := 0, 0; ; attempt++ {
+		grant, err := c.obtain(ctx)
+		if err == nil {
+			return grant, nil
+		}
+		if session.Ambiguous(err) {
+			lost++
+		}
+		if lost > 1 || !session.MayPass(err) {
+			return nil, err
+		}
+		if pauseErr := session.Pause(ctx, attempt, err); pauseErr != nil {
+			return nil, fmt.Errorf("%w; given up: %w", err, pauseErr)
+		}
+	}
+}
+
+// Replace implements lease.Keeper.
+func (k keeper[T]) Replace(ctx context.Context) (*lease.Grant, error) { return k.c.obtain(ctx) }
+
+// obtain gets a credential that decodes and passes the verifier, and publishes it.
+// One that does not is kept and tried again: a new one is minted only when that
+// one nears its end, so that a verifier that never agrees does not fill the
+// database with users (law 13).
+func (c *Credential[T]) obtain(ctx context.Context) (*lease.Grant, error) {
+	h := c.unpublished
+	if h == nil || h.grant.Left(c.clock()) < h.grant.Life()/3 {
+		if err := c.view.Allow(c.request.Path, c.life); err != nil {
+			return nil, err
+		}
+		a, grant, err := mint(ctx, c.view, c.request.Path)
+		if err != nil {
+			return nil, err
+		}
+		h = &held[T]{grant: grant, id: a.LeaseID, data: &Grant{Data: a.Data, TTL: grant.Lease().TTL}}
+		c.unpublished, c.life = h, grant.Life()
+	}
+	value, err := c.decode(h.data)
+	if err != nil {
+		return nil, &lease.Error{Class: lease.Permanent, Err: fmt.Errorf("leasehold: decode %s: %w", c.request.Path, err)}
+	}
+	if err := c.verify(ctx, value); err != nil {
+		return nil, &lease.Error{Class: lease.Transient, Err: fmt.Errorf("leasehold: %s: the new credential was not accepted: %w", c.request.Path, err)}
+	}
+	h.value, h.data, c.unpublished = value, nil, nil
+	c.publish(h)
+	return h.grant, nil
+}
+
+// Renew implements lease.Keeper. It sends no increment, which could only shorten
+// the lease (failure code F13).
+func (k keeper[T]) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, error) {
+	c := k.c
+	h := c.cur.Load()
+	ctx, cancel := context.WithTimeout(ctx, c.view.UpkeepTimeout(g))
+	defer cancel()
+	resp, err := c.view.Once(ctx, session.Request{
+		Op: "renew the lease of " + c.request.Path + " with", Method: "PUT", Path: "sys/leases/renew",
+		Body: map[string]string{"lease_id": h.id}, Namespace: c.view.Namespace, Private: h.id,
+	})
+	if err != nil {
+		return lease.Lease{}, err
+	}
+	var a answer
+	if err := json.Unmarshal(resp.Body, &a); err != nil {
+		return lease.Lease{}, errors.New("leasehold: renew the lease of " + c.request.Path + ": Vault's answer is not JSON of the expected form")
+	}
+	return lease.Lease{
+		TTL:       time.Duration(a.Duration) * time.Second,
+		Asked:     g.Lease().Asked,
+		Sent:      resp.Sent,
+		Renewable: a.Renewable,
+		Capped:    session.Capped(a.Warnings),
+	}, nil
+}
+
+// Release implements lease.Keeper: it is called at Close where revoking the token
+// does not take its leases along.
+func (k keeper[T]) Release(ctx context.Context, g *lease.Grant) error {
+	if h := k.c.cur.Load(); h.grant == g {
+		return k.c.release(ctx, h)
+	}
+	return nil
+}
+
+func (c *Credential[T]) release(ctx context.Context, h *held[T]) error {
+	if h.id == "" {
+		return nil
+	}
+	err := c.view.Revoke(ctx, session.Request{
+		Op: "revoke the lease of " + c.request.Path + " with", Method: "PUT", Path: "sys/leases/revoke",
+		Body: map[string]any{"lease_id": h.id, "sync": true}, Namespace: c.view.Namespace, Private: h.id,
+	})
+	var le *lease.Error
+	if errors.As(err, &le) && (le.Class == lease.Dead || le.Class == lease.ParentDead) {
+		return nil // gone already
+	}
+	return err
+}

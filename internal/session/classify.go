@@ -1,0 +1,111 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/seed-f5e1ac40/leasehold/lease"
+)
+
+// classify says what an answer means: by status first and by text second, since
+// texts change with Vault's versions (law 6). It is the only place that does.
+func classify(path string, status int, texts []string) lease.Class {
+	text := strings.ToLower(strings.Join(texts, "\n"))
+	has := func(s string) bool { return strings.Contains(text, s) }
+	switch {
+	case status == 0, status == http.StatusPreconditionFailed, status == http.StatusTooManyRequests,
+		status == 472, status == 473, // standby states of sys/health
+		status >= 500 && status != http.StatusNotImplemented:
+		return lease.Transient
+	case status == http.StatusForbidden && has("invalid token"):
+		return lease.ParentDead
+	case status == http.StatusForbidden:
+		return lease.Refused
+	case isLogin(path):
+		return lease.Permanent
+	case (status == http.StatusBadRequest || status == http.StatusNotFound) &&
+		(has("lease not found") || has("lease expired") || has("invalid lease") || has("not renewable")):
+		return lease.Dead
+	case status == http.StatusNotFound:
+		return lease.Permanent
+	}
+	return lease.Unknown
+}
+
+func isLogin(path string) bool {
+	return strings.HasPrefix(path, "auth/") && (strings.HasSuffix(path, "/login") || strings.Contains(path, "/login/"))
+}
+
+// failure makes the error of a request that r describes.
+func (s *Session) failure(r Request, c *call, resp *api.Response, err error) *lease.Error {
+	e := &Error{Op: r.Op, Path: r.Path, Namespace: r.Namespace}
+	if !c.answered || resp == nil {
+		e.Err = withoutURL(err)
+		e.Hint = hint(r, e, lease.Transient)
+		class := lease.Transient
+		var redirect *refusedRedirect
+		if errors.As(err, &redirect) {
+			class = lease.Permanent
+		}
+		return &lease.Error{Class: class, Err: e}
+	}
+	e.Status = resp.StatusCode
+	var re *api.ResponseError
+	if errors.As(err, &re) {
+		e.Vault = vaultTexts(re.Errors, r.Private)
+	} else {
+		e.Err = withoutURL(err)
+	}
+	class := classify(r.Path, e.Status, e.Vault)
+	e.Hint = hint(r, e, class)
+	return &lease.Error{Class: class, RetryAfter: c.retryAfter, Err: e}
+}
+
+// loginError says what a method's failure means. One that did not come from the
+// network or from Vault came from the method's own inputs, which somebody must
+// change.
+func (s *Session) loginError(ctx context.Context, err error, peek *loginPeek) error {
+	e := &Error{Op: "log in", Path: "auth", Namespace: s.cfg.AuthNamespace}
+	peek.mu.Lock()
+	c := peek.last
+	peek.mu.Unlock()
+	class := lease.Permanent
+	var re *api.ResponseError
+	var redirect *refusedRedirect
+	switch {
+	case errors.As(err, &re):
+		e.Path = strings.TrimPrefix(re.URL[strings.Index(re.URL, "/v1/")+1:], "v1/")
+		e.Status, e.Vault = re.StatusCode, vaultTexts(re.Errors, "")
+		class = classify(e.Path, e.Status, e.Vault)
+		if class == lease.ParentDead || class == lease.Dead || class == lease.Unknown {
+			class = lease.Permanent // of the credential that logs in
+		}
+		e.Hint = hint(Request{Method: http.MethodPost, Path: "auth/login"}, e, class)
+		if class == lease.Permanent && strings.HasSuffix(e.Path, "lookup-self") {
+			e.Hint = "the given token is revoked, expired or mistyped"
+		}
+	case errors.As(err, &redirect):
+		e.Err = redirect
+	case c != nil && !c.answered, ctx.Err() != nil, isNetwork(err):
+		class = lease.Transient
+		e.Err = withoutURL(err)
+		e.Hint = networkHint(err)
+	default:
+		e.Err = err
+	}
+	le := &lease.Error{Class: class, Err: e}
+	if c != nil {
+		le.RetryAfter = c.retryAfter
+	}
+	return le
+}
+
+func isNetwork(err error) bool {
+	var n net.Error
+	return errors.As(err, &n)
+}

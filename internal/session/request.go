@@ -1,0 +1,291 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/seed-f5e1ac40/leasehold/lease"
+)
+
+// Request is one request to Vault. Path has no leading /v1/.
+type Request struct {
+	Op        string
+	Method    string
+	Path      string
+	Query     url.Values
+	Body      any
+	Namespace string
+	Private   string // a part of the body that Vault may repeat in an error: a lease ID
+	// Create marks what makes something new at each call, whatever its method: it
+	// goes out on a connection of its own, and is never repeated blindly (law 7).
+	Create bool
+}
+
+// Response is Vault's answer.
+type Response struct {
+	Status int
+	Body   []byte
+	Sent   lease.Instant // when the request was
+	Token  *lease.Grant  // that it was made with: the parent of what it created
+}
+
+// Timeouts of one attempt, and of all of them where the caller set none.
+const (
+	attemptTimeout = 15 * time.Second
+	createTimeout  = 60 * time.Second // some engines are slow, and an answer that is not waited for is an orphan
+	readTimeout    = 60 * time.Second
+)
+
+// upkeepTimeout bounds a renewal, so that a hanging one leaves time for another.
+func upkeepTimeout(g *lease.Grant, now lease.Instant) time.Duration {
+	return min(max(g.Left(now)/4, time.Second), attemptTimeout)
+}
+
+// UpkeepTimeout bounds a renewal of g.
+func (s *Session) UpkeepTimeout(g *lease.Grant) time.Duration { return upkeepTimeout(g, s.clock()) }
+
+// Read sends a request that changes nothing, and repeats it within ctx while what
+// fails may pass. At most Config.Requests are under way at once.
+func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
+	if err := s.check(r); err != nil {
+		return nil, err
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return nil, s.gaveUp(ctx, r, nil)
+	case <-s.ctx.Done():
+		return nil, ErrClosed
+	}
+	for attempt := 0; ; attempt++ {
+		resp, err := s.Once(ctx, r)
+		if err == nil {
+			return resp, nil
+		}
+		var le *lease.Error
+		if !errors.As(err, &le) || le.Class != lease.Transient {
+			return nil, err
+		}
+		if s.closed.Load() {
+			return nil, ErrClosed
+		}
+		if pause(ctx, retryPause(attempt, err)) != nil {
+			return nil, s.gaveUp(ctx, r, err)
+		}
+	}
+}
+
+// Once sends a request one time. It is repeated once only where the first one
+// certainly did nothing: its token turned out to be dead, or to have old policies,
+// and there is a new one.
+func (s *Session) Once(ctx context.Context, r Request) (*Response, error) {
+	if err := s.check(r); err != nil {
+		return nil, err
+	}
+	for again := false; ; again = true {
+		t, err := s.acquire(ctx)
+		if err != nil {
+			return nil, s.tokenless(ctx, r, err)
+		}
+		resp, err := s.attempt(ctx, r, t)
+		var le *lease.Error
+		if err == nil || again || !errors.As(err, &le) {
+			return resp, err
+		}
+		switch le.Class {
+		case lease.ParentDead:
+			s.tokens.Invalidate(t.grant)
+			if loginErr := s.tokens.Ensure(ctx, t.grant); loginErr != nil {
+				return nil, s.tokenless(ctx, r, loginErr)
+			}
+		case lease.Refused:
+			if !s.refused(ctx, t) {
+				return resp, err
+			}
+		default:
+			return resp, err
+		}
+	}
+}
+
+// attempt sends r with a deadline of its own and ends with the session.
+func (s *Session) attempt(ctx context.Context, r Request, t *token) (*Response, error) {
+	timeout := attemptTimeout
+	if r.Create {
+		timeout = createTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	resp, err := s.send(ctx, r, t)
+	if err != nil && s.closed.Load() && resp == nil {
+		return nil, ErrClosed
+	}
+	return resp, err
+}
+
+// send sends r with the token t and reads the answer. With a 4xx or 5xx the
+// response is returned beside the error.
+func (s *Session) send(ctx context.Context, r Request, t *token) (*Response, error) {
+	req := s.api.NewRequest(r.Method, "/v1/"+r.Path)
+	if r.Query != nil {
+		req.Params = r.Query
+	}
+	if r.Body != nil {
+		if err := req.SetJSONBody(r.Body); err != nil {
+			return nil, fmt.Errorf("leasehold: %s %s: %w", r.Op, r.Path, err)
+		}
+	}
+	c := &call{token: t.value, namespace: r.Namespace, create: r.Create}
+	raw, err := s.api.RawRequestWithContext(context.WithValue(ctx, callKey{}, c), req) //nolint:staticcheck // the only entry that returns the raw body of an error as well
+	if raw == nil {
+		return nil, s.failure(r, c, nil, err)
+	}
+	body, readErr := readBody(raw.Response)
+	resp := &Response{Status: raw.StatusCode, Body: body, Sent: c.sent, Token: t.grant}
+	switch {
+	case err != nil:
+		failure := s.failure(r, c, raw, err)
+		var e *Error
+		if raw.StatusCode == http.StatusNotFound && errors.As(failure, &e) {
+			e.body = body
+		}
+		return resp, failure
+	case readErr != nil:
+		c.answered = false
+		return nil, s.failure(r, c, nil, readErr)
+	case raw.StatusCode >= 300:
+		return resp, s.failure(r, c, raw, fmt.Errorf("unexpected redirect to %q", raw.Header.Get("Location")))
+	}
+	return resp, nil
+}
+
+// check refuses what must not be sent.
+func (s *Session) check(r Request) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := CheckPath(r.Path); err != nil {
+		return fmt.Errorf("leasehold: %s: %w", r.Op, err)
+	}
+	return nil
+}
+
+// CheckPath refuses a path that is empty, or whose segments would make it another
+// one: "..", "." and empty ones are resolved by path.Join in the official client, so
+// that "../../sys/x" would leave its mount (law 21).
+func CheckPath(path string) error {
+	if path == "" {
+		return errors.New("the path is empty")
+	}
+	for seg := range strings.SplitSeq(path, "/") {
+		switch {
+		case seg == "":
+			return fmt.Errorf("path %q has an empty segment: remove the leading, trailing or double slash", path)
+		case seg == "." || seg == "..":
+			return fmt.Errorf("path %q has a %q segment", path, seg)
+		}
+		for _, c := range seg {
+			if c < ' ' || c == 0x7f {
+				return fmt.Errorf("path %q has a control character", path)
+			}
+		}
+	}
+	return nil
+}
+
+// tokenless says that r was not sent because there is no token.
+func (s *Session) tokenless(ctx context.Context, r Request, err error) error {
+	if errors.Is(err, ErrClosed) {
+		return ErrClosed
+	}
+	if ctx.Err() != nil {
+		if st := s.tokens.Status(); st.Err != nil {
+			err = fmt.Errorf("%w; the latest login failed: %w", err, st.Err)
+		}
+	}
+	return fmt.Errorf("leasehold: %s %s: no valid token: %w", r.Op, r.Path, err)
+}
+
+// gaveUp is the error of a request whose ctx ended while it waited or was repeated.
+func (s *Session) gaveUp(ctx context.Context, r Request, last error) error {
+	if last == nil {
+		return fmt.Errorf("leasehold: %s %s: %w while waiting for other requests", r.Op, r.Path, context.Cause(ctx))
+	}
+	return fmt.Errorf("%w; given up: %w", last, context.Cause(ctx))
+}
+
+// retryPause is the pause before a read or a first login is repeated.
+func retryPause(attempt int, err error) time.Duration {
+	d := min(100*time.Millisecond<<min(attempt, 6), 5*time.Second)
+	d = d/2 + time.Duration(rand.Float64()*float64(d/2)) //nolint:gosec // jitter, not a secret
+	var le *lease.Error
+	if errors.As(err, &le) {
+		d = max(d, le.RetryAfter)
+	}
+	return d
+}
+
+// pause waits for d, or returns at once if ctx ends before that would be over.
+func pause(ctx context.Context, d time.Duration) error {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < d {
+		return context.DeadlineExceeded
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Revoke sends a request that gives something back: also while closing, once, and
+// with the current token as it is.
+func (s *Session) Revoke(ctx context.Context, r Request) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	_, err := s.send(ctx, r, s.cur.Load())
+	return err
+}
+
+// MayPass reports whether it makes sense to repeat what failed with err.
+func MayPass(err error) bool {
+	var le *lease.Error
+	return errors.As(err, &le) && le.Class == lease.Transient
+}
+
+// Ambiguous reports whether a creation that failed with err may have happened all
+// the same: it was sent, and the answer was lost or came from in between.
+func Ambiguous(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	var dial *net.OpError
+	switch {
+	case e.Status == 0:
+		return !errors.As(e.Err, &dial) || dial.Op != "dial"
+	default:
+		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable && e.Status != http.StatusNotImplemented
+	}
+}
+
+// Pause waits before attempt+1, or says at once that ctx does not last that long.
+func Pause(ctx context.Context, attempt int, err error) error {
+	return pause(ctx, retryPause(attempt, err))
+}

@@ -1,0 +1,219 @@
+// Package session is one client's life with Vault: the token from login to
+// revocation, and every request made with it.
+//
+// The token is itself a lease, kept by the same lease.Manager as all that is
+// obtained with it, and the parent of those. The transport puts the token into
+// each request, so that nothing else ever holds it. What an error means is
+// decided at one place, in classify.go.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/seed-f5e1ac40/leasehold/auth"
+	"github.com/seed-f5e1ac40/leasehold/lease"
+)
+
+// ErrClosed is returned for every use after Close.
+var ErrClosed = lease.ErrClosed
+
+// Config is what a Session needs. All fields have been validated.
+type Config struct {
+	Address       string
+	Namespace     string // of secrets
+	AuthNamespace string // of the token
+	Auth          auth.Method
+	Base          *http.Client // plain or user-supplied client; nil: our own transport with TLS
+	TLS           TLS
+	RedirectHosts []string
+	Policy        lease.Policy
+	Requests      int // foreground requests at once
+	OnEvent       func(lease.Event)
+	KeepOnClose   bool
+}
+
+// Session is safe for concurrent use.
+type Session struct {
+	cfg     Config
+	clock   lease.Clock
+	manager *lease.Manager
+	api     *api.Client // immutable: carries a sentinel for a token
+	wire    *transport
+	slots   chan struct{} // foreground requests
+	budget  creations
+
+	tokens *lease.Entry // the token's life; set once by New
+	cur    atomic.Pointer[token]
+	login  chan struct{} // one login at a time: holds the permit
+
+	mu      sync.Mutex // guards the next four
+	mine    []*token   // tokens of ours that may still be alive
+	next    probe
+	closers map[int]func() // told at Close
+	closerN int
+
+	running sync.WaitGroup // of Go
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	closed atomic.Bool
+}
+
+// New logs in. It retries what may pass until ctx ends; ctx is not kept.
+func New(ctx context.Context, cfg Config) (*Session, error) {
+	clock := lease.SystemClock()
+	s := &Session{
+		cfg:   cfg,
+		clock: clock,
+		slots: make(chan struct{}, cfg.Requests),
+		login: make(chan struct{}, 1),
+	}
+	s.budget.clock = clock
+	wire, err := newTransport(s)
+	if err != nil {
+		return nil, err
+	}
+	s.wire = wire
+	if s.api, err = newAPI(cfg.Address, wire.client(wire)); err != nil {
+		return nil, err
+	}
+	s.api.SetToken(sentinel)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.manager = lease.NewManager(lease.Config{Policy: cfg.Policy, Clock: clock, OnEvent: cfg.OnEvent})
+	first, err := s.firstLogin(ctx)
+	if err != nil {
+		_ = s.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	s.tokens = s.manager.Add("token", tokenKeeper{s}, first.grant)
+	return s, nil
+}
+
+// firstLogin logs in, retrying what may pass within ctx. Each failure is an
+// event, and all of them are in the error.
+func (s *Session) firstLogin(ctx context.Context) (*token, error) {
+	var failures []error
+	for attempt := 0; ; attempt++ {
+		t, err := s.logIn(ctx)
+		if err == nil {
+			s.adopt(ctx, t)
+			return t, nil
+		}
+		if ctx.Err() == nil || attempt == 0 {
+			failures = append(failures, err)
+			s.event(lease.ReplaceFailed, err)
+		}
+		var le *lease.Error
+		if errors.As(err, &le) && (le.Class == lease.Permanent || le.Class == lease.Refused) {
+			return nil, err
+		}
+		if err := pause(ctx, retryPause(attempt, err)); err != nil {
+			last := failures[len(failures)-1]
+			return nil, fmt.Errorf("leasehold: no token after %d attempts: %w; last: %w", attempt+1, err, last)
+		}
+	}
+}
+
+// Clock returns the clock that all grants of this session count on.
+func (s *Session) Clock() lease.Clock { return s.clock }
+
+// Manager returns what keeps the leases of this session.
+func (s *Session) Manager() *lease.Manager { return s.manager }
+
+// API returns the official client, which always uses the current token.
+func (s *Session) API() *api.Client { return s.api }
+
+// Token returns the status of the token.
+func (s *Session) Token() (TokenInfo, bool) {
+	t := s.cur.Load()
+	if t == nil {
+		return TokenInfo{}, false
+	}
+	return TokenInfo{Accessor: t.accessor, Type: t.kind, Policies: t.policies, Expires: t.grant.Expires(), Valid: t.grant.Valid(s.clock())}, true
+}
+
+// TokenInfo describes the token without being it.
+type TokenInfo struct {
+	Accessor string
+	Type     string
+	Policies []string
+	Expires  time.Time
+	Valid    bool
+}
+
+// OnClose has f called at Close, unless undone before. After Close it does
+// nothing: what is made then fails by itself.
+func (s *Session) OnClose(f func()) (undo func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return func() {}
+	}
+	n := s.closerN
+	s.closerN++
+	if s.closers == nil {
+		s.closers = make(map[int]func())
+	}
+	s.closers[n] = f
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.closers, n)
+	}
+}
+
+// Go runs f in a goroutine that Close cancels and waits for.
+func (s *Session) Go(f func(ctx context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed.Load() {
+		s.running.Go(func() { f(s.ctx) })
+	}
+}
+
+// Close ends all requests and upkeep, waits for them, and revokes what is ours.
+// It is bounded by ctx. The second call returns nil at once.
+func (s *Session) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed.Swap(true) {
+		s.mu.Unlock()
+		return nil
+	}
+	closers := s.closers
+	s.closers = nil
+	s.mu.Unlock()
+	s.cancel()
+	for _, f := range closers {
+		f()
+	}
+	errs := []error{s.manager.Close(ctx)}
+	s.running.Wait()
+	if !s.cfg.KeepOnClose && errs[0] == nil {
+		errs = append(errs, s.revoke(ctx))
+	}
+	s.wire.closeIdle()
+	return errors.Join(errs...)
+}
+
+func (s *Session) event(kind lease.EventKind, err error) {
+	if s.cfg.OnEvent != nil {
+		s.cfg.OnEvent(lease.Event{Time: s.clock().Wall, Kind: kind, Name: "token", Err: err})
+	}
+}
+
+// View is a session seen from one namespace: what kv and dynamic work with.
+type View struct {
+	*Session
+	Namespace string
+}
+
+// Closed reports whether Close was called.
+func (s *Session) Closed() bool { return s.closed.Load() }

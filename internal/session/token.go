@@ -1,0 +1,291 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/seed-f5e1ac40/leasehold/auth"
+	"github.com/seed-f5e1ac40/leasehold/lease"
+)
+
+// reservedUses are the uses of a limited token that are not spent: Vault revokes
+// what was created with the last one, and Close wants one to revoke it (law 8).
+const reservedUses = 2
+
+// token is one token that was obtained. It must never be formatted.
+type token struct {
+	value    string
+	accessor string
+	kind     string // service or batch
+	policies []string
+	owned    bool
+	asked    time.Duration
+	grant    *lease.Grant
+	limited  bool
+	uses     atomic.Int64
+	lookedUp atomic.Bool // a lookup-self was allowed with it
+}
+
+// spend takes one use of a limited token. It reports false once only the reserved
+// ones are left.
+func (t *token) spend() (ok, last bool) {
+	if !t.limited {
+		return true, false
+	}
+	for {
+		n := t.uses.Load()
+		if n <= reservedUses {
+			return false, true
+		}
+		if t.uses.CompareAndSwap(n, n-1) {
+			return true, n-1 <= reservedUses
+		}
+	}
+}
+
+// logIn obtains a token by the configured method. At most one login is under way
+// (law 1): a second caller waits, and then logs in anew.
+func (s *Session) logIn(ctx context.Context) (*token, error) {
+	select {
+	case s.login <- struct{}{}:
+		defer func() { <-s.login }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	client, peek, err := s.loginClient()
+	if err != nil {
+		return nil, &lease.Error{Class: lease.Permanent, Err: err}
+	}
+	sent := s.clock() // before the request: law 1
+	secret, err := callLogin(ctx, s.cfg.Auth, client)
+	if err != nil {
+		return nil, s.loginError(ctx, err, peek)
+	}
+	t, err := newToken(secret, peek, sent)
+	if err != nil {
+		return nil, &lease.Error{Class: lease.Permanent, Err: err}
+	}
+	t.owned = true
+	if o, ok := s.cfg.Auth.(auth.Owner); ok {
+		t.owned = o.Owned()
+	}
+	return t, nil
+}
+
+// callLogin calls the method. Its panic becomes an error without the panic's value,
+// which may hold the credential.
+func callLogin(ctx context.Context, m auth.Method, c *api.Client) (_ *api.Secret, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the auth method panicked (%T)", p)
+		}
+	}()
+	return m.Login(ctx, c)
+}
+
+// newToken makes a token of a login's answer.
+func newToken(secret *api.Secret, peek *loginPeek, sent lease.Instant) (*token, error) {
+	if secret == nil || secret.Auth == nil {
+		return nil, errors.New("leasehold: log in: the answer holds no token")
+	}
+	a := secret.Auth
+	if a.MFARequirement != nil {
+		return nil, errors.New("leasehold: log in: the role requires multi-factor authentication, which a service cannot do")
+	}
+	if a.ClientToken == "" {
+		return nil, errors.New("leasehold: log in: the answer holds no token")
+	}
+	kind, uses := peek.about(a.ClientToken)
+	asked := time.Duration(a.LeaseDuration) * time.Second
+	if secret.Data != nil { // a lookup-self, of a token that was given
+		kind, _ = secret.Data["type"].(string)
+		uses = number(secret.Data["num_uses"])
+		if c := number(secret.Data["creation_ttl"]); c > 0 {
+			asked = time.Duration(c) * time.Second
+		}
+	}
+	if uses > 0 && uses <= reservedUses {
+		return nil, fmt.Errorf("leasehold: log in: the token has only %d uses; at least %d are needed (raise token_num_uses, 0 is unlimited)", uses, reservedUses+1)
+	}
+	t := &token{
+		value:    a.ClientToken,
+		accessor: a.Accessor,
+		kind:     kind,
+		policies: union(a.Policies, a.TokenPolicies, a.IdentityPolicies),
+		asked:    asked,
+		limited:  uses > 0,
+	}
+	t.uses.Store(uses)
+	t.grant = lease.NewGrant(lease.Lease{
+		TTL:   time.Duration(a.LeaseDuration) * time.Second,
+		Asked: asked,
+		Sent:  sent,
+		// Renewing spends uses, and a batch token cannot be renewed at all.
+		Renewable: a.Renewable && kind != "batch" && uses == 0,
+		Capped:    Capped(secret.Warnings),
+	}, nil)
+	return t, nil
+}
+
+// adopt makes t the token of all further requests.
+func (s *Session) adopt(ctx context.Context, t *token) {
+	s.mu.Lock()
+	now := s.clock()
+	s.mine = slices.DeleteFunc(s.mine, func(old *token) bool { return !old.grant.Valid(now) })
+	if t.owned {
+		s.mine = append(s.mine, t)
+	}
+	s.next.loggedIn(now)
+	s.mu.Unlock()
+	s.cur.Store(t)
+	if !t.limited {
+		// Learned now, while the token is surely good: later, a lookup that is
+		// refused tells a dead token from a missing permission (law 6).
+		t.lookedUp.Store(s.lookupSelf(ctx, t) == nil)
+	}
+}
+
+// acquire returns the current token with one use taken, waiting for a new one if
+// there is none.
+func (s *Session) acquire(ctx context.Context) (*token, error) {
+	for {
+		if s.closed.Load() {
+			return nil, ErrClosed
+		}
+		t := s.cur.Load()
+		ok, last := t.spend()
+		if last {
+			s.tokens.Supersede(t.grant)
+		}
+		if ok && t.grant.Valid(s.clock()) {
+			return t, nil
+		}
+		if err := s.tokens.Ensure(ctx, t.grant); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// tokenKeeper is the token as a lease.
+type tokenKeeper struct{ s *Session }
+
+// Renew implements lease.Keeper with renew-self. It sends no increment, which
+// could only shorten the token's life (failure code F13).
+func (k tokenKeeper) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, error) {
+	t := k.s.cur.Load()
+	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout(g, k.s.clock()))
+	defer cancel()
+	resp, err := k.s.send(ctx, Request{Op: "renew the token", Method: "POST", Path: "auth/token/renew-self", Body: struct{}{}, Namespace: k.s.cfg.AuthNamespace}, t)
+	if err != nil {
+		var le *lease.Error
+		if errors.As(err, &le) && le.Class == lease.ParentDead {
+			// The token's own death is what ParentDead means to its children.
+			return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: err}
+		}
+		return lease.Lease{}, err
+	}
+	var answer struct {
+		Auth *struct {
+			LeaseDuration int64 `json:"lease_duration"`
+			Renewable     bool  `json:"renewable"`
+		} `json:"auth"`
+		Warnings []string `json:"warnings"`
+	}
+	if err := json.Unmarshal(resp.Body, &answer); err != nil || answer.Auth == nil {
+		return lease.Lease{}, errors.New("leasehold: renew the token: Vault's answer holds no token")
+	}
+	return lease.Lease{
+		TTL:       time.Duration(answer.Auth.LeaseDuration) * time.Second,
+		Asked:     t.asked,
+		Sent:      resp.Sent,
+		Renewable: answer.Auth.Renewable,
+		Capped:    Capped(answer.Warnings),
+	}, nil
+}
+
+// Replace implements lease.Keeper with a login.
+func (k tokenKeeper) Replace(ctx context.Context) (*lease.Grant, error) {
+	t, err := k.s.logIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if old := k.s.cur.Load(); t.value == old.value {
+		return nil, &lease.Error{Class: lease.Permanent, Err: errors.New(
+			"leasehold: the token was given and cannot be extended or replaced: supply a new one, or log in by another method")}
+	}
+	k.s.adopt(ctx, t)
+	return t.grant, nil
+}
+
+// Release implements lease.Keeper: Close revokes tokens itself.
+func (k tokenKeeper) Release(context.Context, *lease.Grant) error { return nil }
+
+// revoke gives back the tokens that are ours and still alive, and with them all
+// that was obtained under them. Under a token that is not ours, or cannot be
+// revoked, each lease is given back by itself.
+func (s *Session) revoke(ctx context.Context) error {
+	t := s.cur.Load()
+	if t == nil {
+		return nil
+	}
+	var errs []error
+	if !t.owned || t.kind == "batch" {
+		if n, err := s.manager.Release(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("leasehold: close: %d leases were not revoked and last until they expire: %w", n, err))
+		}
+	}
+	s.mu.Lock()
+	mine := s.mine
+	s.mine = nil
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	failed := make([]error, len(mine))
+	for i, t := range mine {
+		if t.kind == "batch" || !t.grant.Valid(s.clock()) {
+			continue // cannot be revoked, or need not
+		}
+		wg.Go(func() { failed[i] = s.revokeToken(ctx, t) })
+	}
+	wg.Wait()
+	return errors.Join(append(errs, failed...)...)
+}
+
+func (s *Session) revokeToken(ctx context.Context, t *token) error {
+	_, err := s.send(ctx, Request{Op: "revoke the token", Method: "POST", Path: "auth/token/revoke-self", Body: struct{}{}, Namespace: s.cfg.AuthNamespace}, t)
+	var le *lease.Error
+	if errors.As(err, &le) && le.Class == lease.ParentDead {
+		return nil // gone already
+	}
+	return err
+}
+
+// Capped reports whether Vault warns that it cut a TTL to the maximum.
+func Capped(warnings []string) bool {
+	return slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "max_ttl") && strings.Contains(w, "capped") })
+}
+
+func number(v any) int64 {
+	n, ok := v.(json.Number)
+	if !ok {
+		return 0
+	}
+	i, _ := n.Int64()
+	return i
+}
+
+func union(lists ...[]string) []string {
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
