@@ -194,13 +194,36 @@ func (s *Session) Close(ctx context.Context) error {
 	for _, f := range closers {
 		f()
 	}
-	errs := []error{s.manager.Close(ctx)}
-	s.running.Wait()
-	if !s.cfg.KeepOnClose && errs[0] == nil {
+	errs := []error{s.wait(ctx)}
+	if !s.cfg.KeepOnClose {
 		errs = append(errs, s.revoke(ctx))
 	}
 	s.wire.closeIdle()
 	return errors.Join(errs...)
+}
+
+// wait waits for all goroutines, but leaves a good part of ctx's time for revoking: a
+// callback that hangs must not keep tokens alive.
+func (s *Session) wait(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Until(end)*6/10, errors.New("a callback or a request has not returned"))
+		defer cancel()
+	}
+	if err := s.manager.Close(ctx); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (s *Session) event(kind lease.EventKind, err error) {
