@@ -1,0 +1,189 @@
+package vaulttest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Fault is something that goes wrong with the requests it fits. Set one at least of Status, Delay,
+// Hang, DropBefore, DropAfter and Refuse.
+type Fault struct {
+	// Method is the requests' method, LIST for lists; empty for all.
+	Method string
+	// Path is a prefix of the requests' paths, without /v1/, or with "*" for any text in it a
+	// pattern for the whole path. Empty: all.
+	Path string
+	// Count is how many requests it hits before it is over; zero: all until ClearFaults.
+	Count int
+
+	// Status answers with this status, Body and Header in the server's place. An empty Body
+	// becomes Vault's error form with the status's name.
+	Status int
+	Body   string
+	Header http.Header
+
+	// Delay lets that much time pass first, by the clock of the test (of the bubble, in one). A
+	// request whose context ends meanwhile goes no further.
+	Delay time.Duration
+	// Hang holds the request until its context ends or ClearFaults lets it go on.
+	Hang bool
+	// After makes Status, Delay and Hang strike when the request has taken effect already, instead
+	// of before: a proxy that fails on the way back.
+	After bool
+
+	// DropBefore cuts the connection before the request has an effect, DropAfter after it: io.EOF
+	// to the client either way.
+	DropBefore, DropAfter bool
+	// Refuse refuses the connection. Through URL, where one request cannot be refused, the
+	// connection is reset.
+	Refuse bool
+
+	pattern *regexp.Regexp
+}
+
+// waiter is a request that a fault holds.
+type waiter struct {
+	// end has room for one result, and exists only while a request hangs: a channel made with the
+	// server would belong to the bubble of New, and a Close from outside it would panic.
+	end chan error
+}
+
+// Fail adds a fault. Of several that fit a request, the first added strikes.
+func (s *Server) Fail(f Fault) {
+	s.tb.Helper()
+	if f.Status == 0 && f.Delay == 0 && !f.Hang && !f.DropBefore && !f.DropAfter && !f.Refuse {
+		s.tb.Fatalf("vaulttest: Fail: this fault does nothing")
+		return
+	}
+	if f.Status != 0 && (f.Status < 200 || f.Status > 999) {
+		s.tb.Fatalf("vaulttest: Fail: no final HTTP status: %d", f.Status)
+		return
+	}
+	f.Path = strings.TrimPrefix(strings.TrimPrefix(f.Path, "/v1/"), "/")
+	f.Header = f.Header.Clone()
+	if strings.Contains(f.Path, "*") {
+		f.pattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(f.Path), `\*`, ".*") + "$")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &f)
+}
+
+// ClearFaults ends all faults. Requests that hang go on.
+func (s *Server) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+	for w := range s.waiting {
+		delete(s.waiting, w)
+		w.end <- nil
+	}
+}
+
+func (f *Fault) fits(method, path string) bool {
+	if f.Method != "" && f.Method != method {
+		return false
+	}
+	if f.pattern != nil {
+		return f.pattern.MatchString(path)
+	}
+	return strings.HasPrefix(path, f.Path)
+}
+
+// takeFault returns the fault for a request, or nil, and counts it. The caller holds mu.
+func (s *Server) takeFault(method, path string) *Fault {
+	for i, f := range s.faults {
+		if !f.fits(method, path) {
+			continue
+		}
+		if f.Count > 0 {
+			if f.Count--; f.Count == 0 {
+				s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
+			}
+		}
+		return f
+	}
+	return nil
+}
+
+// withFault runs the request with what the fault does to it. Nothing is locked while it waits.
+func (s *Server) withFault(ctx context.Context, f *Fault, handle func() reply) reply {
+	switch {
+	case f == nil:
+		return handle()
+	case f.Refuse:
+		return reply{err: errRefused()}
+	}
+	if !f.After {
+		if err := s.hold(ctx, f); err != nil {
+			return reply{err: err}
+		}
+		if f.DropBefore {
+			return reply{err: io.EOF}
+		}
+		if f.Status != 0 && !f.DropAfter {
+			return f.reply()
+		}
+	}
+	r := handle()
+	if f.After {
+		if err := s.hold(ctx, f); err != nil {
+			return reply{err: err}
+		}
+		if f.Status != 0 {
+			r = f.reply()
+		}
+	}
+	if f.DropAfter || f.DropBefore {
+		return reply{err: io.EOF}
+	}
+	return r
+}
+
+func (f *Fault) reply() reply {
+	if f.Body == "" {
+		r := fail(f.Status, http.StatusText(f.Status))
+		r.header = f.Header
+		return r
+	}
+	return reply{status: f.Status, header: f.Header, body: []byte(f.Body)}
+}
+
+// hold waits for as long as the fault says.
+func (s *Server) hold(ctx context.Context, f *Fault) error {
+	if f.Delay > 0 {
+		t := time.NewTimer(f.Delay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if !f.Hang {
+		return nil
+	}
+	w := &waiter{end: make(chan error, 1)}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return io.EOF
+	}
+	s.waiting[w] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.waiting, w)
+		s.mu.Unlock()
+	}()
+	select {
+	case err := <-w.end:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

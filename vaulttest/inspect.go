@@ -1,0 +1,140 @@
+package vaulttest
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Request is one request as the server saw it. The token is not kept, only its accessor.
+type Request struct {
+	Method    string // LIST also where it came as GET with list=true
+	Path      string // without /v1/
+	Status    int    // zero: not answered, or not yet
+	Namespace string // the X-Vault-Namespace header; the server has no namespaces and ignores it
+	Time      time.Time
+	Accessor  string // of the token sent, if it was alive
+}
+
+// LeaseInfo is a living lease.
+type LeaseInfo struct {
+	ID, Path string
+	Data     map[string]any
+	// Expires is the lease's own end, the one that Vault tells. Ends is the true one as things
+	// stand, no later than that of the token.
+	Expires, Ends time.Time
+	TokenAccessor string
+}
+
+// TokenInfo is a living token.
+type TokenInfo struct {
+	Accessor string // empty for a batch token
+	Policies []string
+	Type     string // service or batch
+	Path     string // where it was obtained, such as auth/approle/login
+	Expires  time.Time
+	NumUses  int // left; zero: without limit
+}
+
+// Requests returns all requests that reached the server, the oldest first, those stopped by a fault
+// included. While the server is closed nothing reaches it.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log)
+}
+
+// Count counts the requests with this method and a path that begins with pathPrefix. An empty
+// method counts all; PUT and POST, which are the same to Vault, count for each other.
+func (s *Server) Count(method, pathPrefix string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, r := range s.log {
+		if (method == "" || sameMethod(method, r.Method)) && strings.HasPrefix(r.Path, pathPrefix) {
+			n++
+		}
+	}
+	return n
+}
+
+func sameMethod(a, b string) bool {
+	if a == "PUT" {
+		a = "POST"
+	}
+	if b == "PUT" {
+		b = "POST"
+	}
+	return a == b
+}
+
+// Leases returns the living leases, the oldest first: none at the end of a test means that nothing
+// was left behind.
+func (s *Server) Leases() []LeaseInfo {
+	s.lock()
+	defer s.unlock()
+	living := make([]*lease, 0, len(s.leases))
+	for _, id := range sortedKeys(s.leases) {
+		living = append(living, s.leases[id])
+	}
+	slices.SortStableFunc(living, func(a, b *lease) int { return a.issued.Compare(b.issued) })
+	out := make([]LeaseInfo, len(living))
+	for i, l := range living {
+		out[i] = LeaseInfo{l.id, l.path, cloneMap(l.data), l.expires, l.end(), l.via.accessor}
+	}
+	return out
+}
+
+// Alive tells whether a living lease's data holds this username: whether a database would still let
+// the user in.
+func (s *Server) Alive(username string) bool {
+	s.lock()
+	defer s.unlock()
+	for _, l := range s.leases {
+		if name, isText := l.data["username"].(string); isText && name == username {
+			return true
+		}
+	}
+	return false
+}
+
+// Tokens returns the living tokens, the oldest first, without the server's own root token.
+func (s *Server) Tokens() []TokenInfo {
+	s.lock()
+	defer s.unlock()
+	living := make([]*token, 0, len(s.tokens))
+	for _, id := range sortedKeys(s.tokens) {
+		if id != s.rootID {
+			living = append(living, s.tokens[id])
+		}
+	}
+	slices.SortStableFunc(living, func(a, b *token) int { return a.issued.Compare(b.issued) })
+	out := make([]TokenInfo, len(living))
+	for i, t := range living {
+		out[i] = TokenInfo{t.accessor, slices.Clone(t.policies), t.kind(), t.path, t.expires, t.uses}
+	}
+	return out
+}
+
+// RevokeLease ends a lease, as an administrator would, and tells whether it was alive.
+func (s *Server) RevokeLease(id string) bool {
+	s.lock()
+	defer s.unlock()
+	l := s.leases[id]
+	if l != nil {
+		s.revokeLease(l)
+	}
+	return l != nil
+}
+
+// RevokeToken ends a token with its leases and children, as an administrator would, and tells
+// whether it was alive.
+func (s *Server) RevokeToken(accessor string) bool {
+	s.lock()
+	defer s.unlock()
+	t := s.byAccessor(accessor)
+	if t != nil {
+		s.revokeToken(t)
+	}
+	return t != nil
+}

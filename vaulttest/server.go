@@ -1,0 +1,241 @@
+package vaulttest
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// TB is what New needs of a test. *testing.T, *testing.B and *testing.F have it, and so can a
+// program that is no test at all.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// systemTTL is the mount's default and maximum of a server with default settings: 32 days.
+const systemTTL = 768 * time.Hour
+
+// Server is an in-memory Vault. It is ready when New returns, and safe for concurrent use.
+type Server struct {
+	tb       TB
+	rootID   string
+	hostPort string // where the listener was, so that Restart comes back there
+
+	// netMu guards the listener, so that starting and stopping it never holds up a request.
+	netMu  sync.Mutex
+	httpd  *http.Server
+	served chan struct{}
+
+	// mu guards everything below. It is held for computation only: sleeping, hanging and the
+	// test's own callbacks happen outside it, since in a synctest bubble a goroutine that waits
+	// for a mutex stops the bubble's clock.
+	mu       sync.Mutex
+	closed   bool
+	sealed   bool
+	offset   time.Duration
+	next     time.Time // nothing expires before it; zero: not known
+	after    []func()  // callbacks to run once mu is free
+	tokens   map[string]*token
+	leases   map[string]*lease
+	mounts   map[string]*mount // by path with a trailing slash; auth mounts begin with "auth/"
+	policies map[string][]Rule
+	faults   []*Fault
+	waiting  map[*waiter]struct{}
+	log      []Request
+}
+
+// mount is one secrets engine or auth method.
+type mount struct {
+	path, kind, accessor, uuid string
+	keys                       map[string]*kvKey       // kv
+	roles                      map[string]*RoleSpec    // database
+	approles                   map[string]*approle     // approle, by role ID
+	secretIDs                  map[string]*appSecretID // approle
+}
+
+// New returns a running server with a KV version 2 engine at secret/, an AppRole method at
+// auth/approle/ and the policies "root" and "default". It opens no socket; URL does. The server
+// is closed when the test ends.
+func New(tb TB) *Server {
+	tb.Helper()
+	s := &Server{
+		tb:       tb,
+		rootID:   "hvs." + randomText(24),
+		tokens:   map[string]*token{},
+		leases:   map[string]*lease{},
+		mounts:   map[string]*mount{},
+		policies: map[string][]Rule{"default": defaultPolicy},
+		waiting:  map[*waiter]struct{}{},
+	}
+	now := s.now()
+	s.tokens[s.rootID] = &token{
+		id: s.rootID, accessor: randomText(24), policies: []string{"root"}, path: "auth/token/root",
+		display: "root", issued: now, leases: map[string]*lease{},
+	}
+	s.mount("secret/", "kv")
+	s.mount("auth/approle/", "approle")
+	s.mount("auth/token/", "token")
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// RootToken returns the root token, which never expires.
+func (s *Server) RootToken() string { return s.rootID }
+
+// Advance moves the server's clock forward, as if d had passed: what expires in between is
+// revoked before Advance returns.
+func (s *Server) Advance(d time.Duration) {
+	if d < 0 {
+		s.tb.Fatalf("vaulttest: Advance(%v): time does not go back", d)
+	}
+	s.mu.Lock()
+	s.offset += d
+	s.expire()
+	s.unlock()
+}
+
+// Now returns the time by the server's clock.
+func (s *Server) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now()
+}
+
+// Seal makes the server answer 503 to everything but sys/health and sys/seal-status, until Unseal.
+// Time goes on for tokens and leases.
+func (s *Server) Seal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealed = true
+}
+
+// Unseal ends what Seal began. Tokens, leases and secrets are those of before.
+func (s *Server) Unseal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealed = false
+}
+
+// MountKV2 mounts a KV version 2 engine at path, besides the one at secret/. A mount that is there
+// already stays.
+func (s *Server) MountKV2(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mount(slashed(path), "kv") == nil {
+		s.tb.Fatalf("vaulttest: MountKV2(%q): another engine is mounted there", path)
+	}
+}
+
+// mount returns the mount at path, made if missing, or nil if it is of another kind.
+func (s *Server) mount(path, kind string) *mount {
+	if m := s.mounts[path]; m != nil {
+		if m.kind != kind {
+			return nil
+		}
+		return m
+	}
+	m := &mount{path: path, kind: kind, accessor: kind + "_" + randomHex(4), uuid: newUUID()}
+	switch kind {
+	case "kv":
+		m.keys = map[string]*kvKey{}
+	case "database":
+		m.roles = map[string]*RoleSpec{}
+	case "approle":
+		m.approles = map[string]*approle{}
+		m.secretIDs = map[string]*appSecretID{}
+	}
+	s.mounts[path] = m
+	return m
+}
+
+// mountOf returns the mount that serves path, the longest that fits, or nil.
+func (s *Server) mountOf(path string) *mount {
+	var best *mount
+	for p, m := range s.mounts {
+		if strings.HasPrefix(path+"/", p) && (best == nil || len(p) > len(best.path)) {
+			best = m
+		}
+	}
+	return best
+}
+
+// now is the server's time. The caller holds mu.
+func (s *Server) now() time.Time { return time.Now().Add(s.offset) }
+
+// lock takes mu and brings tokens and leases up to date, so that who holds it sees none that has
+// expired. Doing this on demand is what lets the server run without a goroutine of its own.
+func (s *Server) lock() {
+	s.mu.Lock()
+	s.expire()
+}
+
+// unlock releases mu and then runs the callbacks that the changes called for.
+func (s *Server) unlock() {
+	after := s.after
+	s.after = nil
+	s.mu.Unlock()
+	for _, f := range after {
+		f()
+	}
+}
+
+// outside runs the test's code without mu, so that it may call the server's methods.
+func (s *Server) outside(f func()) {
+	s.unlock()
+	defer s.lock() // also when f panics: the caller unlocks
+	f()
+}
+
+// expire revokes what has reached its end, in the order of the ends.
+func (s *Server) expire() {
+	now := s.now()
+	if !s.next.IsZero() && now.Before(s.next) {
+		return
+	}
+	var due []func()
+	var when []time.Time
+	for _, t := range s.tokens {
+		if t.expired(now) {
+			due, when = append(due, func() { s.revokeToken(t) }), append(when, t.expires)
+		}
+	}
+	for _, l := range s.leases {
+		if !now.Before(l.expires) {
+			due, when = append(due, func() { s.revokeLease(l) }), append(when, l.expires)
+		}
+	}
+	order := make([]int, len(due))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return when[a].Compare(when[b]) })
+	for _, i := range order {
+		due[i]()
+	}
+	// With nothing left that expires, look again in a while rather than each time; what is
+	// created later brings the moment forward (see soon).
+	s.next = now.Add(systemTTL)
+	for _, t := range s.tokens {
+		s.soon(t.expires)
+	}
+	for _, l := range s.leases {
+		s.soon(l.expires)
+	}
+}
+
+// soon notes that something expires at t. Without it expire would walk all leases on every request.
+func (s *Server) soon(t time.Time) {
+	if !t.IsZero() && t.Before(s.next) {
+		s.next = t
+	}
+}
+
+func slashed(path string) string { return strings.Trim(path, "/") + "/" }
+
+// sortedKeys returns a map's keys in order, for answers that must not depend on chance.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
