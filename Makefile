@@ -42,7 +42,7 @@ test: ## Unit tests and the in-memory Vault; needs only Go, about a minute
 .PHONY: integration
 integration: postgres ## Tests against a real Vault and PostgreSQL; the first run builds Vault, some minutes
 	cd $(SUITE) && go run ./cmd/vaultbuild
-	$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -timeout 30m ./...
+	$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -timeout 30m -parallel 4 ./...
 
 .PHONY: postgres
 postgres: # PostgreSQL's server programs, for the integration suite

@@ -97,14 +97,14 @@ func build(ctx context.Context, bin string, progress io.Writer) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 
-	say(progress, "building Vault %s from source: about ten minutes the first time, then never again", VaultVersion)
+	sayf(progress, "building Vault %s from source: about ten minutes the first time, then never again", VaultVersion)
 	stop := elapsed(progress, "building Vault")
 	output, err := cmd.CombinedOutput()
 	took := stop()
 	if err != nil {
 		return fmt.Errorf("go build after %v: %w\n%s", took, err, output)
 	}
-	say(progress, "built Vault in %v: %s", took, bin)
+	sayf(progress, "built Vault in %v: %s", took, bin)
 	return os.Rename(out, bin)
 }
 
@@ -140,7 +140,7 @@ func lock(ctx context.Context, path string, progress io.Writer) (unlock func(), 
 			break
 		}
 		if !waiting {
-			say(progress, "another process is building Vault: waiting for it")
+			sayf(progress, "another process is building Vault: waiting for it")
 			stop = elapsed(progress, "waiting for Vault to be built")
 		}
 		select {
@@ -170,7 +170,7 @@ func elapsed(progress io.Writer, what string) (stop func() time.Duration) {
 		for {
 			select {
 			case <-tick.C:
-				say(progress, "%s: %v so far", what, time.Since(began).Round(time.Second))
+				sayf(progress, "%s: %v so far", what, time.Since(began).Round(time.Second))
 			case <-done:
 				return
 			}
@@ -183,7 +183,7 @@ func elapsed(progress io.Writer, what string) (stop func() time.Duration) {
 	}
 }
 
-func say(progress io.Writer, format string, args ...any) {
+func sayf(progress io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(progress, "testvault: "+format+"\n", args...)
 }
 

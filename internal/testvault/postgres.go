@@ -237,7 +237,7 @@ func pgVersion(bin string) float64 {
 // pgUser says whom to run PostgreSQL as: it refuses to run as root.
 func pgUser() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nobody else than who we are
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {

@@ -169,7 +169,7 @@ func TestAServerThatDiesEarlyIsReportedWithItsLastWords(t *testing.T) {
 	p := shell(t, "echo first; seq 100; echo no such setting >&2; exit 3")
 	err := p.await(t.Context(), func(context.Context) error { return assert.AnError })
 	require.ErrorContains(t, err, "status 3")
-	assert.ErrorContains(t, err, "no such setting")
+	require.ErrorContains(t, err, "no such setting")
 	assert.NotContains(t, err.Error(), "first")
 	assert.DirExists(t, p.dir, "its files stay until the test is done with them")
 }

@@ -130,7 +130,7 @@ func (s *Server) do(ctx context.Context, method, path string, body map[string]an
 	}
 	req.Header.Set("X-Vault-Token", s.token)
 	req.Header.Set("X-Vault-Request", "true")
-	req.Header.Set(helperHeader, "1")
+	req.Header.Set(helperHeader, "1") //nolint:canonicalheader // the audit log shows it in lower case
 	resp, err := httpClient.Do(req)
 	if err != nil {
 		return 0, nil, err

@@ -50,7 +50,7 @@ func launchOnce(
 	makeCommand func(dir string, port int) (command, error),
 	ready func(context.Context, int) error,
 ) (*process, int, error) {
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -100,11 +100,11 @@ func (p *process) await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
+	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on tcp
 	return port, l.Close()
 }

@@ -154,6 +154,7 @@ func (s *Server) As(token string) *Server {
 // For returns a view of the server that reports to tb: for subtests that share
 // one server.
 func (s *Server) For(tb testing.TB) *Server {
+	tb.Helper()
 	return &Server{tb: tb, token: s.token, instance: s.instance}
 }
 
