@@ -42,7 +42,8 @@ type Client struct {
 	events  *events
 
 	closeOnce sync.Once
-	closeErr  error
+	closed    chan struct{} // closed when Close has done its work
+	closeErr  error         // set before that
 }
 
 // closeLimit bounds Close whatever its ctx says.
@@ -72,6 +73,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		view:    session.View{Session: s, Namespace: sc.Namespace},
 		reads:   cache.NewShared[kv.Key, *kv.Raw](cachedReads),
 		events:  ev,
+		closed:  make(chan struct{}),
 	}, nil
 }
 
@@ -94,18 +96,35 @@ func (c *Client) Vault() *api.Client { return c.session.API() }
 // else uses credentials first: it does not wait for them.
 //
 // It takes no longer than ctx and 5 seconds; what could not be revoked by then ends by
-// itself. The error says what was left. Further calls return the same. Called from
+// itself. The error says what was left. Further calls wait for it and return the same. Called from
 // within a callback (OnEvent, a verifier) it does not wait for that callback, and
 // finishes after it.
 func (c *Client) Close(ctx context.Context) error {
+	inside := insideCallback()
+	if inside {
+		ctx = context.WithoutCancel(ctx) // of the callback, which returns now
+	}
+	first := false
 	c.closeOnce.Do(func() {
-		if insideCallback() {
-			go func() { _ = c.close(context.WithoutCancel(ctx)) }()
-			return
-		}
-		c.closeErr = c.close(ctx)
+		first = true
+		go func() {
+			defer close(c.closed)
+			c.closeErr = c.close(ctx)
+		}()
 	})
-	return c.closeErr
+	if inside {
+		return nil
+	}
+	if first { // the work ends with ctx, and its error says more
+		<-c.closed
+		return c.closeErr
+	}
+	select {
+	case <-c.closed:
+		return c.closeErr
+	case <-ctx.Done():
+		return fmt.Errorf("leasehold: close: still under way: %w", context.Cause(ctx))
+	}
 }
 
 func (c *Client) close(ctx context.Context) error {

@@ -96,7 +96,7 @@ func (e *events) tell(ev Event) {
 		if ev.Kind == lease.Expired {
 			level = slog.LevelError
 		}
-		e.logger.LogAttrs(context.Background(), level, "leasehold: "+string(ev.Kind), attrs...)
+		e.logger.LogAttrs(context.Background(), level, "leasehold", attrs...)
 	}
 	if e.onEvent != nil {
 		e.onEvent(ev)

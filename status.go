@@ -16,6 +16,9 @@ type Status struct {
 	Leases  []LeaseStatus // credentials, by name
 	Values  []LeaseStatus // watched values, by name
 	Dropped uint64        // events that OnEvent was too slow for
+	// Overdue is how many connections of all pools are in use past the end of their
+	// credential: they are left to their users, and go when they are returned.
+	Overdue int
 }
 
 // LeaseStatus is how one credential or watched value is. Its Condition is fresh,
@@ -33,7 +36,7 @@ type TokenStatus struct {
 // Status returns the state of everything that the client keeps. It asks Vault
 // nothing. After Close it is empty but for the token.
 func (c *Client) Status() Status {
-	st := Status{Dropped: c.events.dropped()}
+	st := Status{Dropped: c.events.dropped(), Overdue: c.session.Overdue()}
 	if t, ok := c.session.Token(); ok {
 		st.Token.Accessor, st.Token.Type, st.Token.Policies = t.Accessor, t.Type, slices.Clone(t.Policies)
 		st.Token.Expires = t.Expires

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-f5e1ac40/leasehold/internal/session"
 	"github.com/seed-f5e1ac40/leasehold/lease"
+	"github.com/seed-f5e1ac40/leasehold/secret"
 )
 
 // Credential is a credential that is kept valid. Its methods may be called by many
@@ -40,7 +41,7 @@ type held[T any] struct {
 	value      T
 	generation uint64
 	grant      *lease.Grant
-	id         string // of the lease; never shown
+	id         secret.String // of the lease
 	data       *Grant
 }
 
@@ -171,9 +172,11 @@ func (c *Credential[T]) All(ctx context.Context) iter.Seq2[Snapshot[T], error] {
 // current generation it does nothing. It does not wait.
 func (c *Credential[T]) Invalidate(generation uint64) {
 	if h := c.cur.Load(); h.generation == generation && !c.closed.Load() {
-		c.entry.Invalidate(h.grant)
+		c.entry.Invalidate(h.grant, errRefused)
 	}
 }
+
+var errRefused = errors.New("it was refused where it is used")
 
 // Suspect says that the credential of this generation may be dead: something was
 // refused that a missing permission would explain as well. Vault is asked, at most
@@ -181,7 +184,7 @@ func (c *Credential[T]) Invalidate(generation uint64) {
 // replaced.
 func (c *Credential[T]) Suspect(generation uint64) {
 	h := c.cur.Load()
-	if h.generation != generation || h.id == "" || c.closed.Load() {
+	if h.generation != generation || h.id.IsZero() || c.closed.Load() {
 		return
 	}
 	now := int64(c.clock().Mono) + 1 // 0 is never
@@ -192,14 +195,19 @@ func (c *Credential[T]) Suspect(generation uint64) {
 	c.view.Go(func(ctx context.Context) {
 		_, err := c.view.Once(ctx, session.Request{
 			Op: "look up the lease of " + c.request.Path + " with", Method: "PUT", Path: "sys/leases/lookup",
-			Body: map[string]string{"lease_id": h.id}, Namespace: c.view.Namespace, Private: h.id,
+			Body: map[string]string{"lease_id": h.id.Reveal()}, Namespace: c.view.Namespace, Private: h.id.Reveal(),
 		})
 		var le *lease.Error
 		if errors.As(err, &le) && le.Class == lease.Dead {
-			c.entry.Invalidate(h.grant)
+			c.entry.Invalidate(h.grant, err)
 		}
 	})
 }
+
+// CountOverdue has an adapter's connections counted in leasehold.Status: f returns
+// how many are in use past their credential's end. Call undo when the adapter is
+// closed.
+func (c *Credential[T]) CountOverdue(f func() int) (undo func()) { return c.view.CountOverdue(f) }
 
 // Close ends the keeping and revokes the lease, for which the policy must allow
 // update on sys/leases/revoke; without it the lease ends by itself, or with the

@@ -47,8 +47,8 @@ type Request struct {
 
 // Grant is Vault's answer to a Request.
 type Grant struct {
-	Data json.RawMessage // the answer's data
-	TTL  time.Duration   // of the lease itself; a token that dies earlier ends it earlier
+	Data secret.Bytes  // the answer's data, as JSON
+	TTL  time.Duration // of the lease itself; a token that dies earlier ends it earlier
 }
 
 // UserPass is a user name with its password.
@@ -96,7 +96,7 @@ func decodeUserPass(g *Grant) (UserPass, error) {
 		Username string        `json:"username"`
 		Password secret.String `json:"password"`
 	}
-	if err := json.Unmarshal(g.Data, &data); err != nil || data.Username == "" {
+	if err := json.Unmarshal(g.Data.Reveal(), &data); err != nil || data.Username == "" {
 		return UserPass{}, errors.New("the answer holds no username and password")
 	}
 	return UserPass{Username: data.Username, Password: data.Password}, nil
@@ -146,6 +146,9 @@ type answer struct {
 // mint asks Vault for a new credential, once.
 func mint(ctx context.Context, v session.View, path string) (*answer, *lease.Grant, error) {
 	resp, err := v.Once(ctx, session.Request{Op: "obtain", Method: http.MethodGet, Path: path, Namespace: v.Namespace, Create: true})
+	if err != nil && !session.Ambiguous(err) {
+		v.Refund(path) // nothing was created
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -48,7 +49,7 @@ func Unmarshal(path string, data []byte, field string, into any) error {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
-		return &DecodeError{Path: path, Want: "a JSON object"}
+		return &DecodeError{Path: path, Want: "JSON object"}
 	}
 	value, ok := fields[field]
 	if !ok {
@@ -84,7 +85,7 @@ var interfaces sync.Map // reflect.Type to bool
 // hasInterface reports whether a value of type t may hold an interface.
 func hasInterface(t reflect.Type) bool {
 	if known, ok := interfaces.Load(t); ok {
-		return known.(bool)
+		return known.(bool) //nolint:forcetypeassert // nothing else is stored
 	}
 	found := findInterface(t, make(map[reflect.Type]bool))
 	interfaces.Store(t, found)
@@ -92,7 +93,7 @@ func hasInterface(t reflect.Type) bool {
 }
 
 func findInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] {
+	if t == nil || seen[t] {
 		return false
 	}
 	seen[t] = true
@@ -111,6 +112,9 @@ func findInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
+// kinds are encoding/json's names of what a value is.
+var kinds = []string{"string", "number", "object", "array", "bool", "null"}
+
 // decodeError keeps of err what cannot be a value: encoding/json's texts quote
 // literals, and those of a type's own decoder may quote anything.
 func decodeError(path string, err error, prefix string) *DecodeError {
@@ -120,6 +124,9 @@ func decodeError(path string, err error, prefix string) *DecodeError {
 		de.Field = strings.TrimPrefix(wrong.Field, prefix)
 		de.Want = wrong.Type.String()
 		de.Got, _, _ = strings.Cut(wrong.Value, " ") // "number 12" quotes the number
+		if !slices.Contains(kinds, de.Got) {
+			de.Got = "" // a type's own decoder put in what it liked
+		}
 		if de.Field == strings.TrimSuffix(prefix, ".") {
 			de.Field = ""
 		}

@@ -3,9 +3,11 @@ package kv
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-f5e1ac40/leasehold/cache"
+	"github.com/seed-f5e1ac40/leasehold/lease"
 )
 
 // WatchOption adjusts a Watch.
@@ -59,7 +61,7 @@ func Watch[T any](ctx context.Context, s *Store, path string, opts ...WatchOptio
 	if o.every < time.Second {
 		return nil, fmt.Errorf("leasehold: watch %s/%s: Every(%s): at least 1s", s.mount, path, o.every)
 	}
-	w := &watcher[T]{store: s, path: path, verify: verify}
+	w := &watcher[T]{store: s, path: path, verify: verify, every: o.every}
 	first, err := Get[T](ctx, s, path)
 	if err != nil {
 		return nil, err
@@ -67,13 +69,20 @@ func Watch[T any](ctx context.Context, s *Store, path string, opts ...WatchOptio
 	if err := w.check(ctx, first); err != nil {
 		return nil, err
 	}
-	var undo func()
-	value, publisher := cache.New[T](cache.MaxStale(o.maxStale), cache.OnClose(func() error { undo(); return nil }))
+	var entry *lease.Entry
+	var forget atomic.Pointer[func()] // the client may be closed before it is known
+	value, publisher := cache.New[T](cache.MaxStale(o.maxStale), cache.OnClose(func() error {
+		entry.Remove()
+		if f := forget.Load(); f != nil {
+			(*f)()
+		}
+		return nil
+	}))
 	w.publisher = publisher
 	w.publish(first)
-	entry := s.view.Manager().Poll(s.mount+"/"+path, o.every, w.poll)
-	forget := s.view.OnClose(func() { _ = value.Close() })
-	undo = func() { forget(); entry.Remove() }
+	entry = s.view.Manager().Poll(s.mount+"/"+path, o.every, w.poll)
+	undo := s.view.OnClose(func() { _ = value.Close() })
+	forget.Store(&undo)
 	return value, nil
 }
 
@@ -81,14 +90,22 @@ type watcher[T any] struct {
 	store     *Store
 	path      string
 	verify    func(context.Context, T) error
+	every     time.Duration
 	publisher *cache.Publisher[T]
 	have      Metadata // of the published value; only one poll runs at a time
 }
 
+// pollTimeout bounds one read of a watched secret.
+const pollTimeout = 10 * time.Second
+
 // poll reads the secret again and publishes it if it is another version. Versions
 // restart when a secret's metadata was deleted, so the time of creation counts too.
 func (w *watcher[T]) poll(ctx context.Context) error {
-	next, err := Get[T](ctx, w.store, w.path)
+	// Get would try for a minute and only then say that something is wrong: a read that
+	// fails is over when the next one is due.
+	limited, cancel := context.WithTimeout(ctx, min(w.every, pollTimeout))
+	defer cancel()
+	next, err := Get[T](limited, w.store, w.path)
 	switch {
 	case err != nil:
 	case next.Metadata.Version == w.have.Version && next.Metadata.Created.Equal(w.have.Created):

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -31,9 +32,10 @@ type Entry struct {
 	ending      bool          // the current grant cannot be extended
 	noRenew     bool          // renewing the current grant is not permitted
 	toldRefused bool
-	toldExpired bool
+	toldEnd     bool
 	removed     bool
 	failures    int
+	failing     Action // what the latest failure was of
 	err         *Error
 	since       time.Time // of the first of these failures
 	generation  uint64
@@ -48,12 +50,13 @@ func newEntry(m *Manager, name string, k Keeper) *Entry {
 // Grant returns the current grant; nil for what is polled.
 func (e *Entry) Grant() *Grant { return e.cur.Load() }
 
-// Invalidate says that g was found dead by its use. If g is still the current
-// grant it is replaced, once, however often this is called.
-func (e *Entry) Invalidate(g *Grant) {
+// Invalidate says that g was found dead by its use, and how that showed. If g is
+// still the current grant it is replaced, once, however often this is called.
+func (e *Entry) Invalidate(g *Grant, cause error) {
 	g.End()
 	e.m.do(func() {
 		if e.cur.Load() == g {
+			e.m.lost(e, cause)
 			e.m.hurry(e)
 		}
 	})
@@ -71,7 +74,7 @@ func (e *Entry) Ensure(ctx context.Context, old *Grant) error {
 			outcome <- ErrClosed
 		case g != old && g.Valid(e.m.clock()):
 			outcome <- nil
-		case e.failures > 0 && !e.busy && (e.err.Class == Permanent || e.err.Class == Refused):
+		case e.failures > 0 && e.failing == Replace && !e.busy && (e.err.Class == Permanent || e.err.Class == Refused):
 			outcome <- e.err
 		default:
 			e.waiters = append(e.waiters, outcome)
@@ -105,7 +108,7 @@ func (e *Entry) Supersede(g *Grant) {
 func (e *Entry) Adopt(g *Grant) {
 	e.m.do(func() {
 		if !e.removed {
-			e.m.replaced(e, e.cur.Load(), g)
+			e.m.replaced(e, g)
 		}
 	})
 }
@@ -155,7 +158,10 @@ func (m *Manager) hurry(e *Entry) {
 		return
 	}
 	e.urgent = true
-	if e.failures == 0 || e.action != Replace {
+	if e.queued {
+		e.action = Replace // it was to be renewed
+	}
+	if e.failures == 0 || e.failing != Replace {
 		e.failures, e.err = 0, nil
 		m.schedule(e)
 	}
@@ -166,6 +172,8 @@ func (m *Manager) finish(e *Entry, action Action, g, next *Grant, renewed Lease,
 	switch {
 	case e.read != nil:
 		m.polled(e, err)
+	case action == Renew && e.cur.Load() != g:
+		m.schedule(e) // the answer is about a grant that Adopt has replaced meanwhile
 	case err != nil:
 		m.failed(e, action, g, classify(err))
 	case action == Renew:
@@ -174,19 +182,33 @@ func (m *Manager) finish(e *Entry, action Action, g, next *Grant, renewed Lease,
 		// Obtained for nobody: give it back rather than leave an orphan.
 		m.jobs++
 		go func() {
-			_ = e.keeper.Release(m.ctx, next)
+			_ = e.release(m.ctx, next)
 			m.inbox <- func() { m.jobs-- }
 		}()
 	default:
-		m.replaced(e, g, next)
+		m.replaced(e, next)
 	}
 }
 
+// release gives g back. As in work, a panic is this lease's failure only.
+func (e *Entry) release(ctx context.Context, g *Grant) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: panic in a callback (%T)", e.name, p)
+		}
+	}()
+	return e.keeper.Release(ctx, g)
+}
+
 func (m *Manager) polled(e *Entry, err error) {
-	e.failures, e.err = 0, nil
+	if m.ctx.Err() != nil || e.removed {
+		return // what failed was cancelled
+	}
 	if err != nil {
-		e.fail(classify(err))
+		e.fail(Idle, classify(err))
 		m.event(e, ReadFailed, err)
+	} else {
+		e.failures, e.err = 0, nil
 	}
 	e.publish()
 	m.schedule(e)
@@ -194,7 +216,7 @@ func (m *Manager) polled(e *Entry, err error) {
 
 func (m *Manager) renewed(e *Entry, g *Grant, l Lease) {
 	e.failures, e.err = 0, nil
-	e.ending = l.truncated()
+	e.ending = e.ending || l.truncated() // Supersede may have come meanwhile
 	if l.TTL > 0 {
 		g.lease.Store(&l)
 	} else if g.Lease().TTL > 0 {
@@ -205,12 +227,13 @@ func (m *Manager) renewed(e *Entry, g *Grant, l Lease) {
 	m.schedule(e)
 }
 
-func (m *Manager) replaced(e *Entry, old, next *Grant) {
+func (m *Manager) replaced(e *Entry, next *Grant) {
+	old := e.cur.Load()
 	old.superseded.Store(true)
 	e.cur.Store(next)
 	e.generation++
 	e.failures, e.err = 0, nil
-	e.ending, e.toldExpired, e.urgent = false, false, false
+	e.ending, e.toldEnd, e.urgent = false, false, false
 	// A maximum that cut the very first grant leaves nothing to renew.
 	e.noRenew = next.Lease().Capped
 	e.publish()
@@ -248,9 +271,9 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 	case action == Renew && err.Class == Dead:
 		g.End()
 		e.failures, e.err = 0, nil
-		m.event(e, Lost, err)
+		m.lost(e, err)
 	default:
-		e.fail(err)
+		e.fail(action, err)
 		m.event(e, kind, err)
 	}
 	if action == Replace {
@@ -261,11 +284,11 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 	m.schedule(e)
 }
 
-func (e *Entry) fail(err *Error) {
+func (e *Entry) fail(action Action, err *Error) {
 	if e.failures++; e.failures == 1 {
 		e.since = e.m.clock().Wall
 	}
-	e.err = err
+	e.failing, e.err = action, err
 }
 
 func (e *Entry) answer(err error) {
@@ -275,12 +298,28 @@ func (e *Entry) answer(err error) {
 	e.waiters = nil
 }
 
-// tellExpired reports, once per grant, that its true deadline has passed.
-func (m *Manager) tellExpired(e *Entry, now Instant) {
-	if e.read != nil || e.toldExpired || e.cur.Load().Valid(now) {
+// lost reports, once per grant, that it was found dead before its deadline.
+func (m *Manager) lost(e *Entry, cause error) {
+	if e.removed || e.toldEnd {
 		return
 	}
-	e.toldExpired = true
+	e.toldEnd = true
+	e.publish()
+	m.event(e, Lost, cause)
+}
+
+var errParentLost = errors.New("the token that it was obtained with is gone")
+
+// tellExpired reports, once per grant, that its true deadline has passed.
+func (m *Manager) tellExpired(e *Entry, now Instant) {
+	if e.read != nil || e.toldEnd || e.cur.Load().Valid(now) {
+		return
+	}
+	if e.cur.Load().Ended() {
+		m.lost(e, errParentLost)
+		return
+	}
+	e.toldEnd = true
 	e.publish()
 	var cause error
 	if e.err != nil {

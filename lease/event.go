@@ -13,7 +13,8 @@ const (
 	RenewFailed   EventKind = "renew_failed"   // will be tried again
 	RenewRefused  EventKind = "renew_refused"  // may not be renewed; will be replaced instead, told once
 	ReplaceFailed EventKind = "replace_failed" // will be tried again
-	Lost          EventKind = "lost"           // the server does not know it any more; is being replaced
+	ObtainFailed  EventKind = "obtain_failed"  // there is no first one yet; will be tried again if that may help
+	Lost          EventKind = "lost"           // found dead before its deadline, as by an outside revocation; is being replaced
 	Expired       EventKind = "expired"        // past its true deadline and not replaced
 	ReadFailed    EventKind = "read_failed"    // a polled value could not be read; the last one is kept
 )

@@ -49,7 +49,7 @@ func (g *Grant) deadline() time.Duration {
 	}
 	d := never
 	if l := g.lease.Load(); l.TTL > 0 {
-		d = l.Sent.Mono + l.TTL
+		d = l.Sent.Mono + min(l.TTL, never-l.Sent.Mono)
 	}
 	if g.parent != nil {
 		d = min(d, g.parent.deadline())

@@ -26,8 +26,8 @@ type Keeper interface {
 type Config struct {
 	Policy Policy
 	Clock  Clock // nil: SystemClock()
-	// Workers is how many leases with a parent are worked on at once. Default 8.
-	// Leases without a parent, which others depend on, never wait for a worker.
+	// Workers is how many leases with a parent are worked on at once, and how many
+	// polls beside them. Default 8. Leases without a parent, which others depend on, never wait for a worker.
 	Workers int
 	// OnEvent is called in order from the manager's goroutine and must not block.
 	OnEvent func(Event)
@@ -50,9 +50,22 @@ type Manager struct {
 
 	due     dueHeap
 	entries map[*Entry]struct{}
-	waiting []*Entry // due, and waiting for a worker
-	working int
+	leases  lane
+	polls   lane // of their own: reads that hang must not hold up leases
 	jobs    int
+}
+
+// lane is work of one kind, of which only so much is done at once.
+type lane struct {
+	working int
+	waiting []*Entry // due, and waiting for a worker
+}
+
+func (m *Manager) lane(e *Entry) *lane {
+	if e.read != nil {
+		return &m.polls
+	}
+	return &m.leases
 }
 
 // longestTimer bounds how long the loop sleeps: timers stop while a machine is
@@ -90,6 +103,7 @@ func NewManager(cfg Config) *Manager {
 func (m *Manager) Add(name string, k Keeper, g *Grant) *Entry {
 	e := newEntry(m, name, k)
 	e.cur.Store(g)
+	e.noRenew = g.Lease().Capped // see replaced
 	e.publish()
 	m.do(func() {
 		m.entries[e] = struct{}{}
@@ -159,7 +173,7 @@ func (m *Manager) Release(ctx context.Context) (failed int, first error) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if err := e.keeper.Release(ctx, g); err != nil {
+			if err := e.release(ctx, g); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				if failed++; first == nil {
@@ -216,15 +230,15 @@ func (m *Manager) untilNext() time.Duration {
 func (m *Manager) dispatch() {
 	now := m.clock()
 	for len(m.due) > 0 && m.due[0].wake <= now.Mono {
-		e := heap.Pop(&m.due).(*Entry)
+		e := heap.Pop(&m.due).(*Entry) //nolint:forcetypeassert // the heap's only type
 		m.tellExpired(e, now)
 		if e.at > now.Mono { // woken for its deadline only
 			m.push(e)
 			continue
 		}
-		if e.isChild() && m.working >= m.workers {
+		if l := m.lane(e); e.isChild() && l.working >= m.workers {
 			e.queued = true
-			m.waiting = append(m.waiting, e)
+			l.waiting = append(l.waiting, e)
 			continue
 		}
 		m.start(e)
@@ -234,10 +248,10 @@ func (m *Manager) dispatch() {
 // start runs the entry's due action in a goroutine, which sends the outcome back.
 func (m *Manager) start(e *Entry) {
 	e.queued, e.busy, e.urgent = false, true, false
-	action, g, child := e.action, e.cur.Load(), e.isChild()
+	action, g, child, l := e.action, e.cur.Load(), e.isChild(), m.lane(e)
 	m.jobs++
 	if child {
-		m.working++
+		l.working++
 	}
 	ctx, cancel := context.WithCancel(m.ctx)
 	e.cancel = cancel
@@ -248,19 +262,19 @@ func (m *Manager) start(e *Entry) {
 		m.inbox <- func() {
 			m.jobs--
 			if child {
-				m.working--
+				l.working--
 			}
 			e.busy = false
 			m.finish(e, action, g, next, renewed, err)
-			m.wakeWaiting()
+			m.wakeWaiting(l)
 		}
 	}()
 }
 
-func (m *Manager) wakeWaiting() {
-	for len(m.waiting) > 0 && m.working < m.workers && m.ctx.Err() == nil {
-		e := m.waiting[0]
-		m.waiting = m.waiting[1:]
+func (m *Manager) wakeWaiting(l *lane) {
+	for len(l.waiting) > 0 && l.working < m.workers && m.ctx.Err() == nil {
+		e := l.waiting[0]
+		l.waiting = l.waiting[1:]
 		if e.queued {
 			m.start(e)
 		}
@@ -289,8 +303,9 @@ func (m *Manager) schedule(e *Entry) {
 	state.Ending = e.ending || moving || e.urgent
 	step := m.policy.Next(state)
 	if moving && !e.urgent && state.Failures == 0 && state.Left > 0 {
-		// Handover: spread over half of what the old parent still has.
-		step.In = time.Duration(state.Rand * float64(min(g.parent.Left(now), longestSpread)/2))
+		// Handover: spread over half of what is left, which is what the old parent
+		// still has, or less where the lease's own end comes before that.
+		step.In = time.Duration(state.Rand * float64(min(state.Left, longestSpread)/2))
 	}
 	e.action, e.at = step.Do, now.Mono+step.In
 	if step.Do == Idle {
@@ -306,7 +321,7 @@ const longestSpread = 10 * time.Minute
 // deadline if that comes first and must still be told.
 func (m *Manager) push(e *Entry) {
 	e.wake = e.at
-	if e.read == nil && !e.toldExpired {
+	if e.read == nil && !e.toldEnd {
 		e.wake = min(e.at, max(e.cur.Load().deadline(), 0))
 	}
 	switch {
@@ -336,7 +351,7 @@ func (h dueHeap) Swap(i, j int) {
 }
 
 func (h *dueHeap) Push(x any) {
-	e := x.(*Entry)
+	e := x.(*Entry) //nolint:forcetypeassert // the heap's only type
 	e.index = len(*h)
 	*h = append(*h, e)
 }

@@ -65,9 +65,9 @@ func (p Policy) Next(s State) Step {
 		return Step{Renew, max(0, between(s.TTL/3, s.TTL/2, s.Rand)-s.Age)}
 	case s.Failures == 0:
 		// 2/3 to 5/6 leaves a sixth of the TTL for retries.
-		return Step{Replace, max(0, between(s.TTL*2/3, s.TTL*5/6, s.Rand)-s.Age)}
+		return Step{Replace, max(0, between(s.TTL/3*2, s.TTL/6*5, s.Rand)-s.Age)}
 	}
-	window, final := s.TTL*2/3, s.TTL*9/10
+	window, final := s.TTL/3*2, s.TTL/10*9 // divided first: a lease of a century must not overflow
 	at := s.Age + pause
 	if s.Renewable && (at < window || (s.Last == Transient && at < final)) {
 		return Step{Renew, pause}
@@ -91,8 +91,8 @@ func (p Policy) backoff(s State) time.Duration {
 		base, top = min(8*floor, limit), 10*limit
 	}
 	pause := top
-	if shift := s.Failures - 1; shift < 16 {
-		pause = min(base<<shift, top)
+	if shift := s.Failures - 1; shift < 16 && base <= top>>shift {
+		pause = base << shift
 	}
 	pause = between(max(pause/2, floor), max(pause, floor+floor/2), s.Rand)
 	pause = max(pause, min(s.RetryAfter, 10*limit))
@@ -110,7 +110,7 @@ func (p Policy) poll(interval time.Duration, s State) time.Duration {
 		s.TTL = interval
 		return min(p.backoff(s), interval)
 	}
-	return between(interval*8/10, interval, s.Rand)
+	return between(interval/4*3, interval/20*19, s.Rand) // an answer takes its time, too
 }
 
 func between(lo, hi time.Duration, r float64) time.Duration {

@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +14,11 @@ var errGob = errors.New("secret: a gob does not hold secrets")
 // the secret itself. encoding/json adds the field's name to an error of this type.
 func notA(b []byte, into any) error {
 	kind := "string" // of the wrong form
-	switch c := b[0]; {
+	var c byte
+	if len(b) > 0 { // encoding/json never passes nothing, but others may
+		c = b[0]
+	}
+	switch {
 	case c == '{':
 		kind = "object"
 	case c == '[':
@@ -30,17 +33,19 @@ func notA(b []byte, into any) error {
 
 // Bytes is a secret of binary form, such as a key. The zero value is empty. It
 // keeps its own copy and may be used by many goroutines at once.
-type Bytes struct{ p *box }
-
-// box hides the bytes: fmt prints a pointer inside a struct as an address.
-type box struct{ b []byte }
+type Bytes struct {
+	// A pointer to a string is never followed by fmt. One to a struct or a slice
+	// is, even inside a struct, under a verb that does not fit pointers such as %s.
+	p *string
+}
 
 // NewBytes returns a secret with a copy of b.
 func NewBytes(b []byte) Bytes {
 	if len(b) == 0 {
 		return Bytes{}
 	}
-	return Bytes{p: &box{b: bytes.Clone(b)}}
+	text := string(b)
+	return Bytes{p: &text}
 }
 
 // Reveal returns a copy of the bytes. Do not log them.
@@ -48,7 +53,7 @@ func (s Bytes) Reveal() []byte {
 	if s.p == nil {
 		return nil
 	}
-	return bytes.Clone(s.p.b)
+	return []byte(*s.p)
 }
 
 // Len returns the number of bytes.
@@ -56,7 +61,7 @@ func (s Bytes) Len() int {
 	if s.p == nil {
 		return 0
 	}
-	return len(s.p.b)
+	return len(*s.p)
 }
 
 // String returns "[redacted]".

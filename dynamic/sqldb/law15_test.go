@@ -111,6 +111,7 @@ func TestLaw15AConnectionInUseIsNotTouchedAndGoesWhenItIsReturned(t *testing.T) 
 
 		pass(2 * time.Second)
 		assert.Equal(t, sqldb.Stats{Older: 1, Overdue: 1, Retired: 2}, w.dialer.Stats())
+		assert.Equal(t, 1, w.client.Status().Overdue)
 		require.NoError(t, unused.Close())
 		assert.Empty(t, w.base.users())
 	})

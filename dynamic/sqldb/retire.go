@@ -20,7 +20,11 @@ func (d *Dialer) start() error {
 		var ctx context.Context
 		ctx, d.cancel = context.WithCancel(context.Background())
 		d.done = make(chan struct{})
-		go d.run(ctx, d.done)
+		forget := func() {}
+		if c, ok := d.creds.(interface{ CountOverdue(f func() int) func() }); ok {
+			forget = c.CountOverdue(func() int { return d.Stats().Overdue })
+		}
+		go d.run(ctx, d.done, forget)
 	}
 	return nil
 }
@@ -28,8 +32,9 @@ func (d *Dialer) start() error {
 // run waits for new credentials and closes idle connections of older ones when their
 // time has come. It ends with the connector, or when there will be no more
 // credentials.
-func (d *Dialer) run(ctx context.Context, done chan struct{}) {
+func (d *Dialer) run(ctx context.Context, done chan struct{}, forget func()) {
 	defer close(done)
+	defer forget()
 	for after, over := uint64(0), false; !over; {
 		after, over = d.turn(ctx, after)
 	}

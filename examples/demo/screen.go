@@ -37,6 +37,8 @@ func (s *screen) linef(who, what, format string, args ...any) {
 
 // wording puts the library's events into words.
 var wording = map[lease.EventKind]string{
+	lease.Lost:          "found dead",
+	lease.ObtainFailed:  "not obtained",
 	lease.RenewFailed:   "not renewed",
 	lease.RenewRefused:  "not renewable",
 	lease.ReplaceFailed: "not replaced",
@@ -46,10 +48,7 @@ var wording = map[lease.EventKind]string{
 // event shows what the library reports.
 func (s *screen) event(e leasehold.Event) {
 	what, ok := wording[e.Kind]
-	switch {
-	case e.Kind == lease.Expired && e.Expires.After(e.Time):
-		what = "found dead"
-	case !ok:
+	if !ok {
 		what = string(e.Kind)
 	}
 	var details []string

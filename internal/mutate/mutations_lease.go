@@ -1,3 +1,216 @@
 package main
 
-var leaseMutations = []mutation{}
+// leaseMutations are seen by the tests of the packages that know nothing of a
+// server: lease, cache, secret, the decoding of kv, and session's pure functions.
+var leaseMutations = []mutation{
+	{
+		Law: 2, What: "a deadline forgets the parent's",
+		File: "lease/grant.go", Old: "d = min(d, g.parent.deadline())", New: "_ = g.parent.deadline()",
+		Package: "./lease", Test: "^TestLaw02",
+	},
+	{
+		Law: 2, What: "a parent that is renewed has its children replaced",
+		File: "lease/entry.go", Old: "g.lease.Store(&l)\n", New: "g.lease.Store(&l)\n\t\tg.superseded.Store(true)\n\t\tfor c := range m.entries {\n\t\t\tm.schedule(c)\n\t\t}\n",
+		Package: "./lease", Test: "^TestLaw02",
+	},
+	{
+		Law: 3, What: "children stay with the parent that was replaced",
+		File: "lease/entry.go", Old: "old.superseded.Store(true)", New: "old.superseded.Store(false)",
+		Package: "./lease", Test: "^TestLaw03",
+	},
+	{
+		Law: 3, What: "children are spread over all that the old parent has left",
+		File: "lease/manager.go", Old: "min(state.Left, longestSpread)/2)", New: "min(state.Left, longestSpread))",
+		Package: "./lease", Test: "^TestLaw03",
+	},
+	{
+		Law: 3, What: "a lease that ends before its old parent outwaits its own end",
+		File: "lease/manager.go", Old: "min(state.Left, longestSpread)/2)", New: "min(g.parent.Left(now), longestSpread)/2)",
+		Package: "./lease", Test: "^TestLaw03",
+	},
+	{
+		Law: 3, What: "all children move at once",
+		File: "lease/manager.go", Old: "step.In = time.Duration(state.Rand", New: "step.In = time.Duration(0 * state.Rand",
+		Package: "./lease", Test: "^TestLaw03",
+	},
+	{
+		Law: 4, What: "a truncated grant is taken for a good one",
+		File: "lease/entry.go", Old: "e.ending = e.ending || l.truncated()", New: "_ = l.truncated()",
+		Package: "./lease", Test: "^TestLaw04",
+	},
+	{
+		Law: 4, What: "Vault's warning is not heard",
+		File: "lease/lease.go", Old: "return l.Capped || (l.TTL", New: "return false || (l.TTL",
+		Package: "./lease", Test: "^TestLaw04",
+	},
+	{
+		Law: 4, What: "a replacement starts although one is running",
+		File: "lease/manager.go", Old: "if e.removed || e.busy || e.queued", New: "if e.removed || e.queued",
+		Package: "./lease", Test: "^TestLaw04",
+	},
+	{
+		Law: 5, What: "the replacement window begins at a third",
+		File: "lease/policy.go", Old: "window, final := s.TTL/3*2,", New: "window, final := s.TTL/3,",
+		Package: "./lease", Test: "^TestLaw05",
+	},
+	{
+		Law: 5, What: "a failure is repeated without a pause",
+		File: "lease/policy.go", Old: "if s.Failures <= 0 {", New: "if s.Failures >= 0 {",
+		Package: "./lease", Test: "^TestLaw05",
+	},
+	{
+		Law: 5, What: "an old grant's invalidation replaces the current one",
+		File: "lease/entry.go", Old: "\tg.End()\n\te.m.do(func() {\n\t\tif e.cur.Load() == g {", New: "\tg.End()\n\te.m.do(func() {\n\t\tif g != nil {",
+		Package: "./lease", Test: "^TestLaw05",
+	},
+	{
+		Law: 5, What: "three hundred creations at once",
+		File: "internal/session/creations.go", Old: "const creationBurst = 3", New: "const creationBurst = 300",
+		Package: "./internal/session", Test: "^TestLaw05",
+	},
+	{
+		Law: 5, What: "the bucket fills ten times as fast",
+		File: "internal/session/creations.go", Old: "life/10, time.Second", New: "life/100, time.Second",
+		Package: "./internal/session", Test: "^TestLaw05",
+	},
+	{
+		Law: 6, What: "any 403 means a dead token",
+		File: "internal/session/classify.go", Old: `http.StatusForbidden && has("invalid token")`, New: `http.StatusForbidden && !has("surely not")`,
+		Package: "./internal/session", Test: "^TestLaw06",
+	},
+	{
+		Law: 6, What: "an expired lease is not known as dead",
+		File: "internal/session/classify.go", Old: `has("lease expired")`, New: `has("lease has gone")`,
+		Package: "./internal/session", Test: "^TestLaw06",
+	},
+	{
+		Law: 6, What: "an unknown answer kills the lease",
+		File: "internal/session/classify.go", Old: "return lease.Unknown", New: "return lease.Dead",
+		Package: "./internal/session", Test: "^TestLaw06",
+	},
+	{
+		Law: 8, What: "what is not renewable is renewed",
+		File: "lease/policy.go", Old: "case s.Failures == 0 && s.Renewable:", New: "case s.Failures == 0:",
+		Package: "./lease", Test: "^TestLaw08",
+	},
+	{
+		Law: 8, What: "a refused renewal is tried again and again",
+		File: "lease/entry.go", Old: "e.noRenew = true", New: "e.noRenew = false",
+		Package: "./lease", Test: "^TestLaw08",
+	},
+	{
+		Law: 8, What: "a refused renewal is told each time",
+		File: "lease/entry.go", Old: "e.toldRefused = true", New: "e.toldRefused = false",
+		Package: "./lease", Test: "^TestLaw08",
+	},
+	{
+		Law: 9, What: "a lease's age begins when the answer came",
+		File: "lease/manager.go", Old: "l.TTL, now.Mono-l.Sent.Mono, g.Left(now)", New: "l.TTL, 0, g.Left(now)",
+		Package: "./lease", Test: "^TestLaw09",
+	},
+	{
+		Law: 9, What: "validity goes by the wall clock",
+		File: "lease/grant.go", Old: "return now.Mono < g.deadline()", New: "return !g.Ended() && now.Wall.Before(g.Expires())",
+		Package: "./lease", Test: "^TestLaw09",
+	},
+	{
+		Law: 11, What: "Get takes the lock",
+		File: "cache/value.go", Old: "func (v *Value[T]) Get() T { return v.cur.Load().Value }", New: "func (v *Value[T]) Get() T { v.mu.Lock(); defer v.mu.Unlock(); return v.cur.Load().Value }",
+		Package: "./cache", Test: "^TestLaw11",
+	},
+	{
+		Law: 11, What: "Close takes the value away",
+		File: "cache/value.go", Old: "v.closed = true", New: "v.closed = true\n\tv.cur.Store(&Snapshot[T]{})",
+		Package: "./cache", Test: "^TestLaw11",
+	},
+	{
+		Law: 12, What: "a stale lease is called fresh",
+		File: "lease/event.go", Old: "s.Condition, s.Since, s.Err = Stale,", New: "s.Condition, s.Since, s.Err = Fresh,",
+		Package: "./lease", Test: "^TestLaw12",
+	},
+	{
+		Law: 12, What: "a failure forgets when the value was last confirmed",
+		File: "cache/publisher.go", Old: "&health{confirmed: old.confirmed, err: err}", New: "&health{err: err}",
+		Package: "./cache", Test: "^TestLaw12",
+	},
+	{
+		Law: 12, What: "a value that was not confirmed for too long is called current",
+		File: "cache/value.go", Old: "(v.stale > 0 &&", New: "(v.stale < 0 &&",
+		Package: "./cache", Test: "^TestLaw12",
+	},
+	{
+		Law: 14, What: "cold readers do not know of each other",
+		File: "cache/shared.go", Old: "s.flights[key] = f\n", New: "\n",
+		Package: "./cache", Test: "^TestLaw14",
+	},
+	{
+		Law: 14, What: "the leader's cancelled context fails all",
+		File: "cache/shared.go", Old: "f.abandoned = f.err != nil && ctx.Err() != nil", New: "f.abandoned = false",
+		Package: "./cache", Test: "^TestLaw14",
+	},
+	{
+		Law: 20, What: "fmt gets the text of a String",
+		File: "secret/secret.go", Old: "Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }", New: "Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.Reveal())) }",
+		Package: "./secret", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "fmt gets the text of Bytes",
+		File: "secret/bytes.go", Old: "Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }", New: "Format(f fmt.State, _ rune) { _, _ = f.Write(s.Reveal()) }",
+		Package: "./secret", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "slog gets the text",
+		File: "secret/secret.go", Old: "LogValue() slog.Value { return slog.StringValue(redacted) }", New: "LogValue() slog.Value { return slog.StringValue(s.Reveal()) }",
+		Package: "./secret", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "JSON gets the text",
+		File: "secret/secret.go", Old: "MarshalJSON() ([]byte, error) { return []byte(`\"` + redacted", New: "MarshalJSON() ([]byte, error) { return []byte(`\"` + s.Reveal()",
+		Package: "./secret", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "XML gets the text",
+		File: "secret/secret.go", Old: "MarshalText() ([]byte, error) { return []byte(redacted), nil }", New: "MarshalText() ([]byte, error) { return []byte(s.Reveal()), nil }",
+		Package: "./secret", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "gob gets the text",
+		File: "secret/bytes.go", Old: "GobEncode() ([]byte, error) { return []byte(redacted), nil }", New: "GobEncode() ([]byte, error) { return s.Reveal(), nil }",
+		Package: "./secret", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "a panic's value is shown",
+		File: "lease/entry.go", Old: "\t\t\terr = fmt.Errorf(\"%s: panic in a callback (%T)\", e.name, p)\n\t\t}\n\t}()\n\tswitch {", New: "\t\t\terr = fmt.Errorf(\"%s: panic in a callback (%v)\", e.name, p)\n\t\t}\n\t}()\n\tswitch {",
+		Package: "./lease", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "a decoding error quotes the value",
+		File: "kv/decode.go", Old: "de.Got = \"\" // a type's", New: "de.Got = wrong.Value // a type's",
+		Package: "./kv", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "tokens stay in texts that are not ours",
+		File: "internal/session/errors.go", Old: `text = tokens.ReplaceAllString(text, "[redacted]")`, New: "_ = tokens",
+		Package: "./internal/session", Test: "^TestLaw20",
+	},
+	{
+		Law: 20, What: "lease IDs stay in texts that are not ours",
+		File: "internal/session/errors.go", Old: `return leaseIDs.ReplaceAllString(text, "/[redacted]")`, New: "return text",
+		Package: "./internal/session", Test: "^TestLaw20",
+	},
+	{
+		Law: 21, What: "a single dot passes",
+		File: "internal/session/request.go", Old: `case ".", "..":`, New: `case "..":`,
+		Package: "./internal/session", Test: "^TestLaw21",
+	},
+	{
+		Law: 23, What: "polls take the workers of leases",
+		File: "lease/manager.go", Old: "return &m.polls", New: "return &m.leases",
+		Package: "./lease", Test: "^TestLaw23",
+	},
+	{
+		Law: 23, What: "the token waits for a worker",
+		File: "lease/manager.go", Old: "e.isChild() && l.working >= m.workers {", New: "l.working >= m.workers {",
+		Package: "./lease", Test: "^TestLaw23",
+	},
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/hashicorp/vault/api"
@@ -48,7 +49,7 @@ func (s *Session) failure(r Request, c *call, resp *api.Response, err error) *le
 		e.Err = withoutURL(err)
 		e.Hint = hint(r, e, lease.Transient)
 		class := lease.Transient
-		var redirect *refusedRedirect
+		var redirect *redirectError
 		if errors.As(err, &redirect) {
 			class = lease.Permanent
 		}
@@ -76,7 +77,7 @@ func (s *Session) loginError(ctx context.Context, err error, peek *loginPeek) er
 	peek.mu.Unlock()
 	class := lease.Permanent
 	var re *api.ResponseError
-	var redirect *refusedRedirect
+	var redirect *redirectError
 	switch {
 	case errors.As(err, &re):
 		e.Path = strings.TrimPrefix(re.URL[strings.Index(re.URL, "/v1/")+1:], "v1/")
@@ -105,7 +106,10 @@ func (s *Session) loginError(ctx context.Context, err error, peek *loginPeek) er
 	return le
 }
 
+// isNetwork reports whether err came from sending a request. net.Error would not do:
+// the error of a file that does not exist is one as well.
 func isNetwork(err error) bool {
-	var n net.Error
-	return errors.As(err, &n)
+	var u *url.Error
+	var op *net.OpError
+	return errors.As(err, &u) || errors.As(err, &op)
 }

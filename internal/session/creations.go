@@ -74,11 +74,24 @@ func (c *creations) take(path string, life time.Duration) error {
 	return nil
 }
 
+// refund gives back a creation that certainly did not happen: an outage must not leave
+// an empty bucket behind.
+func (c *creations) refund(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b := c.paths[path]; b != nil {
+		b.tokens++
+	}
+}
+
 // Hold counts a credential held at path, until Drop.
 func (s *Session) Hold(path string) { s.budget.hold(path) }
 
 // Drop undoes a Hold.
 func (s *Session) Drop(path string) { s.budget.drop(path) }
+
+// Refund undoes an Allow after a creation that certainly failed.
+func (s *Session) Refund(path string) { s.budget.refund(path) }
 
 // Allow takes one creation at path out of its budget, for a credential that lives
 // that long. Its error says when to come back.

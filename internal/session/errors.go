@@ -54,10 +54,15 @@ func (e *Error) Unwrap() error { return e.Err }
 // tokens matches what looks like a Vault token of any version.
 var tokens = regexp.MustCompile(`\b(hv[sbr]\.[A-Za-z0-9_-]{8,}|[sbr]\.[A-Za-z0-9]{24,})`)
 
-// scrub takes tokens out of texts that are not ours, and makes them one line.
+// leaseIDs matches the random end of a lease ID.
+var leaseIDs = regexp.MustCompile(`/[A-Za-z0-9]{24}\b`)
+
+// scrub takes tokens and lease IDs out of texts that are not ours, and makes them one
+// line.
 func scrub(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
-	return tokens.ReplaceAllString(text, "[redacted]")
+	text = tokens.ReplaceAllString(text, "[redacted]")
+	return leaseIDs.ReplaceAllString(text, "/[redacted]")
 }
 
 // vaultTexts takes the useful part of Vault's error list.

@@ -33,11 +33,13 @@ func (p *probe) loggedIn(now lease.Instant) {
 // repeated: the token was dead and is replaced, or had old policies and is.
 func (s *Session) refused(ctx context.Context, t *token) bool {
 	if s.deadAfterAll(ctx, t) {
-		s.tokens.Invalidate(t.grant)
+		s.tokens.Invalidate(t.grant, errLookupRefused)
 		return s.tokens.Ensure(ctx, t.grant) == nil
 	}
 	return s.probePolicies(ctx, t)
 }
+
+var errLookupRefused = errors.New("leasehold: the token may not even look itself up any more")
 
 // deadAfterAll tells a dead token from a missing permission where Vault's text does
 // not: a lookup-self that was allowed before is refused now. One that fails

@@ -107,7 +107,7 @@ func (s *Session) Once(ctx context.Context, r Request) (*Response, error) {
 		}
 		switch le.Class {
 		case lease.ParentDead:
-			s.tokens.Invalidate(t.grant)
+			s.tokens.Invalidate(t.grant, err)
 			if loginErr := s.tokens.Ensure(ctx, t.grant); loginErr != nil {
 				return nil, s.tokenless(ctx, r, loginErr)
 			}
@@ -149,7 +149,7 @@ func (s *Session) send(ctx context.Context, r Request, t *token) (*Response, err
 			return nil, fmt.Errorf("leasehold: %s %s: %w", r.Op, r.Path, err)
 		}
 	}
-	c := &call{token: t.value, namespace: r.Namespace, create: r.Create}
+	c := &call{token: t.value.Reveal(), namespace: r.Namespace, create: r.Create}
 	raw, err := s.api.RawRequestWithContext(context.WithValue(ctx, callKey{}, c), req) //nolint:staticcheck // the only entry that returns the raw body of an error as well
 	if raw == nil {
 		return nil, s.failure(r, c, nil, err)
@@ -192,10 +192,10 @@ func CheckPath(path string) error {
 		return errors.New("the path is empty")
 	}
 	for seg := range strings.SplitSeq(path, "/") {
-		switch {
-		case seg == "":
+		switch seg {
+		case "":
 			return fmt.Errorf("path %q has an empty segment: remove the leading, trailing or double slash", path)
-		case seg == "." || seg == "..":
+		case ".", "..":
 			return fmt.Errorf("path %q has a %q segment", path, seg)
 		}
 		for _, c := range seg {
@@ -225,7 +225,11 @@ func (s *Session) gaveUp(ctx context.Context, r Request, last error) error {
 	if last == nil {
 		return fmt.Errorf("leasehold: %s %s: %w while waiting for other requests", r.Op, r.Path, context.Cause(ctx))
 	}
-	return fmt.Errorf("%w; given up: %w", last, context.Cause(ctx))
+	cause := context.Cause(ctx)
+	if cause == nil { // it would end before the next attempt
+		cause = context.DeadlineExceeded
+	}
+	return fmt.Errorf("%w; given up: %w", last, cause)
 }
 
 // retryPause is the pause before a read or a first login is repeated.
@@ -277,8 +281,8 @@ func Ambiguous(err error) bool {
 		return false
 	}
 	var dial *net.OpError
-	switch {
-	case e.Status == 0:
+	switch e.Status {
+	case 0:
 		return !errors.As(e.Err, &dial) || dial.Op != "dial"
 	default:
 		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable && e.Status != http.StatusNotImplemented

@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +61,10 @@ type Session struct {
 	next    probe
 	closers map[int]func() // told at Close
 	closerN int
+	overdue map[int]func() int // counted in Status
 
 	running sync.WaitGroup // of Go
+	logins  sync.WaitGroup // under way, also those that nobody waits for
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -90,11 +94,27 @@ func New(ctx context.Context, cfg Config) (*Session, error) {
 	s.manager = lease.NewManager(lease.Config{Policy: cfg.Policy, Clock: clock, OnEvent: cfg.OnEvent})
 	first, err := s.firstLogin(ctx)
 	if err != nil {
-		_ = s.Close(context.WithoutCancel(ctx))
+		s.giveUp(ctx)
 		return nil, err
 	}
 	s.tokens = s.manager.Add("token", tokenKeeper{s}, first.grant)
 	return s, nil
+}
+
+// giveUp ends a session that has no token. It waits no longer than ctx: a login that is
+// still on its way is dealt with behind its back.
+func (s *Session) giveUp(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*abandonedLogin)
+		defer cancel()
+		_ = s.Close(limited)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // firstLogin logs in, retrying what may pass within ctx. Each failure is an
@@ -109,7 +129,7 @@ func (s *Session) firstLogin(ctx context.Context) (*token, error) {
 		}
 		if ctx.Err() == nil || attempt == 0 {
 			failures = append(failures, err)
-			s.event(lease.ReplaceFailed, err)
+			s.event(lease.ObtainFailed, err)
 		}
 		var le *lease.Error
 		if errors.As(err, &le) && (le.Class == lease.Permanent || le.Class == lease.Refused) {
@@ -170,6 +190,34 @@ func (s *Session) OnClose(f func()) (undo func()) {
 	}
 }
 
+// CountOverdue has f counted by Overdue, until undone.
+func (s *Session) CountOverdue(f func() int) (undo func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.closerN
+	s.closerN++
+	if s.overdue == nil {
+		s.overdue = make(map[int]func() int)
+	}
+	s.overdue[n] = f
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.overdue, n)
+	}
+}
+
+// Overdue returns how many connections are in use past their credential's end.
+func (s *Session) Overdue() (n int) {
+	s.mu.Lock()
+	counters := slices.Collect(maps.Values(s.overdue))
+	s.mu.Unlock()
+	for _, f := range counters {
+		n += f()
+	}
+	return n
+}
+
 // Go runs f in a goroutine that Close cancels and waits for.
 func (s *Session) Go(f func(ctx context.Context)) {
 	s.mu.Lock()
@@ -198,6 +246,9 @@ func (s *Session) Close(ctx context.Context) error {
 	if !s.cfg.KeepOnClose {
 		errs = append(errs, s.revoke(ctx))
 	}
+	if len(s.login) > 0 {
+		errs = append(errs, waitFor(ctx, &s.logins, "a login"))
+	}
 	s.wire.closeIdle()
 	return errors.Join(errs...)
 }
@@ -223,6 +274,21 @@ func (s *Session) wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// waitFor waits for what g counts, within ctx.
+func waitFor(ctx context.Context, g *sync.WaitGroup, what string) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("leasehold: close: %s still under way: %w", what, context.Cause(ctx))
 	}
 }
 

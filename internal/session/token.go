@@ -15,15 +15,16 @@ import (
 
 	"github.com/seed-f5e1ac40/leasehold/auth"
 	"github.com/seed-f5e1ac40/leasehold/lease"
+	"github.com/seed-f5e1ac40/leasehold/secret"
 )
 
 // reservedUses are the uses of a limited token that are not spent: Vault revokes
 // what was created with the last one, and Close wants one to revoke it (law 8).
 const reservedUses = 2
 
-// token is one token that was obtained. It must never be formatted.
+// token is one token that was obtained.
 type token struct {
-	value    string
+	value    secret.String
 	accessor string
 	kind     string // service or batch
 	policies []string
@@ -52,35 +53,97 @@ func (t *token) spend() (ok, last bool) {
 	}
 }
 
+// abandonedLogin bounds a login that nobody waits for any more.
+const abandonedLogin = 5 * time.Second
+
 // logIn obtains a token by the configured method. At most one login is under way
-// (law 1): a second caller waits, and then logs in anew.
+// (law 1): a second caller waits, and then logs in anew. The login outlives its
+// caller, so that a token which comes when the caller or the client has gone can be
+// revoked: nobody else knows of it (failure code A14).
 func (s *Session) logIn(ctx context.Context) (*token, error) {
 	select {
 	case s.login <- struct{}{}:
-		defer func() { <-s.login }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, s.unanswered(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
+	type outcome struct {
+		t   *token
+		err error
+	}
+	result := make(chan outcome) // without a buffer: what is not taken is not sent
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	s.mu.Lock()
+	if s.closed.Load() {
+		s.mu.Unlock()
+		cancel()
+		<-s.login
+		return nil, ErrClosed
+	}
+	s.logins.Go(func() {
+		defer func() { <-s.login }()
+		defer cancel()
+		t, err := s.logInOnce(own)
+		select {
+		case result <- outcome{t, err}:
+		case <-ctx.Done():
+			s.discard(t)
+		case <-s.ctx.Done():
+			s.discard(t)
+		}
+	})
+	s.mu.Unlock()
+	select {
+	case r := <-result:
+		return r.t, r.err
+	case <-ctx.Done():
+		time.AfterFunc(abandonedLogin, cancel)
+		return nil, s.unanswered(ctx)
+	case <-s.ctx.Done():
+		time.AfterFunc(abandonedLogin, cancel)
+		return nil, ErrClosed
+	}
+}
+
+// unanswered is the error of a login that took longer than its caller had time.
+func (s *Session) unanswered(ctx context.Context) error {
+	return &lease.Error{Class: lease.Transient, Err: &Error{
+		Op: "log in", Path: "auth", Namespace: s.cfg.AuthNamespace, Err: context.Cause(ctx), Hint: "no answer so far: is Address right, and Vault reachable from here?",
+	}}
+}
+
+func (s *Session) logInOnce(ctx context.Context) (*token, error) {
 	client, peek, err := s.loginClient()
 	if err != nil {
 		return nil, &lease.Error{Class: lease.Permanent, Err: err}
 	}
 	sent := s.clock() // before the request: law 1
-	secret, err := callLogin(ctx, s.cfg.Auth, client)
+	answer, err := callLogin(ctx, s.cfg.Auth, client)
 	if err != nil {
 		return nil, s.loginError(ctx, err, peek)
 	}
-	t, err := newToken(secret, peek, sent)
+	owned := true
+	if o, ok := s.cfg.Auth.(auth.Owner); ok {
+		owned = o.Owned()
+	}
+	t, err := newToken(answer, peek, sent)
 	if err != nil {
+		if answer != nil && answer.Auth != nil && answer.Auth.ClientToken != "" {
+			s.discard(&token{value: secret.NewString(answer.Auth.ClientToken), owned: owned})
+		}
 		return nil, &lease.Error{Class: lease.Permanent, Err: err}
 	}
-	t.owned = true
-	if o, ok := s.cfg.Auth.(auth.Owner); ok {
-		t.owned = o.Owned()
-	}
+	t.owned = owned
 	return t, nil
+}
+
+// discard revokes a token that nobody will use.
+func (s *Session) discard(t *token) {
+	if t == nil || !t.owned || t.kind == "batch" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), abandonedLogin)
+	defer cancel()
+	_ = s.revokeToken(ctx, t)
 }
 
 // callLogin calls the method. Its panic becomes an error without the panic's value,
@@ -95,11 +158,11 @@ func callLogin(ctx context.Context, m auth.Method, c *api.Client) (_ *api.Secret
 }
 
 // newToken makes a token of a login's answer.
-func newToken(secret *api.Secret, peek *loginPeek, sent lease.Instant) (*token, error) {
-	if secret == nil || secret.Auth == nil {
+func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, error) {
+	if answer == nil || answer.Auth == nil {
 		return nil, errors.New("leasehold: log in: the answer holds no token")
 	}
-	a := secret.Auth
+	a := answer.Auth
 	if a.MFARequirement != nil {
 		return nil, errors.New("leasehold: log in: the role requires multi-factor authentication, which a service cannot do")
 	}
@@ -108,10 +171,10 @@ func newToken(secret *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 	}
 	kind, uses := peek.about(a.ClientToken)
 	asked := time.Duration(a.LeaseDuration) * time.Second
-	if secret.Data != nil { // a lookup-self, of a token that was given
-		kind, _ = secret.Data["type"].(string)
-		uses = number(secret.Data["num_uses"])
-		if c := number(secret.Data["creation_ttl"]); c > 0 {
+	if answer.Data != nil { // a lookup-self, of a token that was given
+		kind, _ = answer.Data["type"].(string)
+		uses = number(answer.Data["num_uses"])
+		if c := number(answer.Data["creation_ttl"]); c > 0 {
 			asked = time.Duration(c) * time.Second
 		}
 	}
@@ -119,7 +182,7 @@ func newToken(secret *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 		return nil, fmt.Errorf("leasehold: log in: the token has only %d uses; at least %d are needed (raise token_num_uses, 0 is unlimited)", uses, reservedUses+1)
 	}
 	t := &token{
-		value:    a.ClientToken,
+		value:    secret.NewString(a.ClientToken),
 		accessor: a.Accessor,
 		kind:     kind,
 		policies: union(a.Policies, a.TokenPolicies, a.IdentityPolicies),
@@ -127,20 +190,31 @@ func newToken(secret *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 		limited:  uses > 0,
 	}
 	t.uses.Store(uses)
+	ttl := time.Duration(a.LeaseDuration) * time.Second
+	if (kind == "batch" || answer.Data != nil) && ttl > time.Second {
+		// A batch token counts from the start of the second that it was made in, and a
+		// lookup rounds: either may promise up to a second that is not there.
+		ttl -= time.Second
+	}
 	t.grant = lease.NewGrant(lease.Lease{
-		TTL:   time.Duration(a.LeaseDuration) * time.Second,
+		TTL:   ttl,
 		Asked: asked,
 		Sent:  sent,
 		// Renewing spends uses, and a batch token cannot be renewed at all.
 		Renewable: a.Renewable && kind != "batch" && uses == 0,
-		Capped:    Capped(secret.Warnings),
+		Capped:    Capped(answer.Warnings),
 	}, nil)
 	return t, nil
 }
 
-// adopt makes t the token of all further requests.
+// adopt makes t the token of all further requests. After Close it is too late for that.
 func (s *Session) adopt(ctx context.Context, t *token) {
 	s.mu.Lock()
+	if s.closed.Load() {
+		s.mu.Unlock()
+		s.discard(t)
+		return
+	}
 	now := s.clock()
 	s.mine = slices.DeleteFunc(s.mine, func(old *token) bool { return !old.grant.Valid(now) })
 	if t.owned {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -70,7 +71,7 @@ func newTransport(s *Session) (*transport, error) {
 	if s.cfg.Base != nil {
 		t.base = s.cfg.Base.Transport
 		if t.base == nil {
-			t.base = http.DefaultTransport
+			t.base = http.DefaultTransport //nolint:forbidigo // what a user's client without a transport means
 		}
 		t.once = t.base
 		if h, ok := t.base.(*http.Transport); ok {
@@ -159,7 +160,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			if err != nil {
 				return nil, errors.Join(errEscaped, err)
 			}
-			c.token = tok.value
+			c.token = tok.value.Reveal()
 		}
 	}
 	if err := t.trusted(req); err != nil {
@@ -167,9 +168,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	out := *req // a RoundTripper must not change the caller's request
 	out.Header = make(http.Header, len(req.Header)+2)
-	for k, v := range req.Header {
-		out.Header[k] = v
-	}
+	maps.Copy(out.Header, req.Header)
 	out.Host = req.URL.Host
 	set(out.Header, headerToken, c.token)
 	set(out.Header, headerNamespace, c.namespace)
@@ -199,12 +198,12 @@ func (t *transport) trusted(req *http.Request) error {
 	if req.URL.Host == t.host || slices.Contains(t.redirects, req.URL.Host) {
 		return nil
 	}
-	return &refusedRedirect{host: req.URL.Host}
+	return &redirectError{host: req.URL.Host}
 }
 
-type refusedRedirect struct{ host string }
+type redirectError struct{ host string }
 
-func (e *refusedRedirect) Error() string {
+func (e *redirectError) Error() string {
 	return fmt.Sprintf("redirected to %s, which is not trusted with the token: add it to RedirectHosts if it is a Vault server of this cluster", e.host)
 }
 
@@ -220,7 +219,9 @@ func retryAfter(v string) time.Duration {
 func newAPI(address string, hc *http.Client) (*api.Client, error) {
 	c, err := api.NewClient(&api.Config{Address: address, HttpClient: hc, MaxRetries: 0})
 	if err != nil {
-		return nil, fmt.Errorf("leasehold: Address: %w", err)
+		// Besides a bad Address this is a VAULT_ variable that it cannot parse: it
+		// looks at them whatever it is given.
+		return nil, fmt.Errorf("leasehold: the official client: %w", err)
 	}
 	c.SetToken("")
 	c.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})

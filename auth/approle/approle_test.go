@@ -1,0 +1,72 @@
+package approle_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/seed-f5e1ac40/leasehold"
+	"github.com/seed-f5e1ac40/leasehold/auth"
+	"github.com/seed-f5e1ac40/leasehold/auth/approle"
+	"github.com/seed-f5e1ac40/leasehold/vaulttest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func start(ctx context.Context, server *vaulttest.Server, m auth.Method) error {
+	c, err := leasehold.New(ctx, leasehold.Config{Address: "http://vault.test", Auth: m, HTTPClient: server.Client()})
+	if err != nil {
+		return err
+	}
+	return c.Close(ctx)
+}
+
+// TestTheMethodMayBeMountedElsewhere. Mutation: New ignores its options.
+func TestTheMethodMayBeMountedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := vaulttest.New(t)
+		roleID, secretID := server.AppRole("app", vaulttest.AppRoleSpec{TokenTTL: time.Hour, Mount: "team/apps"})
+		require.NoError(t, start(t.Context(), server, approle.New(roleID, approle.SecretIDString(secretID), approle.Mount("/team/apps/"))))
+		require.Equal(t, 1, server.Count("POST", "auth/team/apps/login"))
+		require.Error(t, start(t.Context(), server, approle.New(roleID, approle.SecretIDString(secretID))))
+	})
+}
+
+// TestABadSecretIDSourceIsNamed and asks Vault nothing.
+func TestABadSecretIDSourceIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	empty, large := filepath.Join(dir, "empty"), filepath.Join(dir, "large")
+	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o600))
+	require.NoError(t, os.WriteFile(large, make([]byte, 2<<20), 0o600))
+	for name, tc := range map[string]struct {
+		id   approle.SecretID
+		says string
+	}{
+		"missing": {approle.SecretIDFile(filepath.Join(dir, "nothing")), "nothing: no such file or directory"},
+		"empty":   {approle.SecretIDFile(empty), "is empty"},
+		"large":   {approle.SecretIDFile(large), "is larger than"},
+		"text":    {approle.SecretIDString(""), "the source is empty"},
+		"none":    {nil, "no source was given"},
+		"failing": {approle.SecretIDFrom(func(context.Context) (string, error) { return "", errors.New("the agent is away") }), "the agent is away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := vaulttest.New(t)
+				roleID, _ := server.AppRole("app", vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+				began := time.Now()
+				err := start(t.Context(), server, approle.New(roleID, tc.id))
+				require.ErrorContains(t, err, "approle: secret-id: ")
+				require.ErrorContains(t, err, tc.says)
+				require.Zero(t, time.Since(began))
+				require.Empty(t, server.Requests())
+			})
+		})
+	}
+}
