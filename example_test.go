@@ -3,7 +3,6 @@ package leasehold_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"time"
 
 	"github.com/seed-f5e1ac40/leasehold"
@@ -17,7 +16,7 @@ type program struct{}
 
 func (program) Helper()                   {}
 func (program) Cleanup(func())            {}
-func (program) Fatalf(f string, a ...any) { log.Fatalf(f, a...) }
+func (program) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 
 // paymentsVault is a Vault in memory, so that the examples run.
 func paymentsVault() (server *vaulttest.Server, roleID, secretID string) {
@@ -40,7 +39,7 @@ func ExampleNew() {
 		OnEvent:    func(e leasehold.Event) { fmt.Println(e.Name, e.Kind) },
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println("ready:", client.Ready() == nil)
 	fmt.Println("close:", client.Close(ctx))
@@ -62,7 +61,7 @@ func ExampleClient_Load() {
 		HTTPClient: server.Client(),
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer func() { _ = client.Close(ctx) }()
 

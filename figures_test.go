@@ -4,6 +4,7 @@ package leasehold_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/vault/api"
 	"github.com/mitchellh/mapstructure"
@@ -26,8 +26,8 @@ import (
 // flags is a struct of four words, as a watched configuration may be.
 type flags struct {
 	NewCheckout bool   `json:"new_checkout" mapstructure:"new_checkout"`
-	Limit       int    `json:"limit" mapstructure:"limit"`
-	Banner      string `json:"banner" mapstructure:"banner"`
+	Limit       int    `json:"limit"        mapstructure:"limit"`
+	Banner      string `json:"banner"       mapstructure:"banner"`
 }
 
 // canned answers every request from memory, so that only the clients' own work is
@@ -48,6 +48,7 @@ func (canned) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func newCanned(t *testing.T) *leasehold.Client {
+	t.Helper()
 	c, err := leasehold.New(t.Context(), leasehold.Config{Address: "http://vault.test:8200", Auth: token.New("given"), HTTPClient: &http.Client{Transport: canned{}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
@@ -138,5 +139,5 @@ func fastest(t *testing.T, ours, peer func(*testing.B)) (a, b cost) {
 func count(who string, n float64) string { return who + "=" + strconv.Itoa(int(n)) }
 
 func ns(who string, c cost) string {
-	return who + "=" + time.Duration(c.time).String()
+	return fmt.Sprintf("%s=%.2fns", who, c.time)
 }

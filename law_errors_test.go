@@ -2,6 +2,7 @@ package leasehold_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -280,7 +281,7 @@ func TestLaw06FourKindsOfNotFound(t *testing.T) {
 			require.ErrorIs(t, err, want)
 			require.ErrorContains(t, err, mount+"/"+path)
 			for _, other := range []error{kv.ErrNotFound, kv.ErrDeleted, kv.ErrDestroyed, kv.ErrNoMount} {
-				if other != want {
+				if !errors.Is(other, want) {
 					require.NotErrorIs(t, err, other)
 				}
 			}

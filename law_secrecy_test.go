@@ -75,9 +75,13 @@ func TestLaw20NothingSecretIsEverPrinted(t *testing.T) {
 			look()
 			up, _ := creds.Get()
 			status, ready := c.Status(), c.Ready()
-			synctest.Wait() // fmt looks into living structs without their locks: let nothing move
-			o.add(c, config, config.Auth, approle.SecretIDString(w.secretID), token.New(w.RootToken()), status, status.Token, creds, up, creds.Snapshot(), c.Session().Session, c.Vault(),
-				value, value.Get(), value.Snapshot(), got, c.KV("secret"), c.Session(), ready, value.Err(), dynamic.Request{Path: credsPath})
+			// fmt looks into living structs without their locks, which is a race to the detector.
+			if !raceDetector || errors.Is(ready, leasehold.ErrClosed) {
+				synctest.Wait()
+				o.add(c, creds, value, c.KV("secret"), c.Session(), c.Session().Session, c.Vault())
+			}
+			o.add(config, config.Auth, approle.SecretIDString(w.secretID), token.New(w.RootToken()), status, status.Token, up, creds.Snapshot(),
+				value.Get(), value.Snapshot(), got, ready, value.Err(), dynamic.Request{Path: credsPath})
 			for _, e := range w.events.list() {
 				o.add(e, e.Err)
 			}

@@ -308,7 +308,7 @@ func TestLaw19TheEnvironmentChangesNothing(t *testing.T) {
 			require.Empty(t, s.namespace, s.path)
 			require.NotEqual(t, "hvs.fromTheEnvironment", s.token, s.path)
 			require.Empty(t, s.header.Get("X-Foreign"), s.path)
-			require.Empty(t, s.header.Get("X-Vault-Wrap-TTL"), s.path)
+			require.Empty(t, s.header.Get("X-Vault-Wrap-Ttl"), s.path)
 		}
 	})
 }

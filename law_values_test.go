@@ -75,8 +75,9 @@ func TestLaw11PastTheDeadlineGetSaysSoAndCurrentWaits(t *testing.T) {
 		for range 100 {
 			wg.Go(func() {
 				up, err := creds.Current(t.Context())
-				assert.NoError(t, err)
-				assert.True(t, w.Alive(up.Username))
+				if assert.NoError(t, err) {
+					assert.True(t, w.Alive(up.Username))
+				}
 			})
 		}
 		wg.Wait()
@@ -260,8 +261,9 @@ func TestLaw14AThousandColdReadersCauseOneRead(t *testing.T) {
 			wg.Go(func() {
 				time.Sleep(time.Duration(i) * 100 * time.Microsecond) // some come after the answer
 				got, err := kv.Get[settings](t.Context(), c.KV("secret"), "app/config", kv.MaxAge(time.Minute))
-				assert.NoError(t, err)
-				assert.Equal(t, "hello", got.Value.Banner)
+				if assert.NoError(t, err) {
+					assert.Equal(t, "hello", got.Value.Banner)
+				}
 			})
 		}
 		wg.Wait()

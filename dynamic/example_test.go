@@ -3,7 +3,6 @@ package dynamic_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"time"
 
 	"github.com/seed-f5e1ac40/leasehold"
@@ -17,7 +16,7 @@ type program struct{}
 
 func (program) Helper()                   {}
 func (program) Cleanup(func())            {}
-func (program) Fatalf(f string, a ...any) { log.Fatalf(f, a...) }
+func (program) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 
 // Database holds a credential that is renewed and replaced for as long as the client lives.
 // For database/sql see the package dynamic/sqldb.
@@ -34,13 +33,13 @@ func ExampleDatabase() {
 		HTTPClient: server.Client(),
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer func() { _ = client.Close(ctx) }()
 
 	creds, err := dynamic.Database(ctx, client, "payments-rw")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	up, err := creds.Get() // the clock and an atomic load; ask each time, and keep nothing
 	fmt.Println(server.Alive(up.Username), up.Password, err)

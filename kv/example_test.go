@@ -3,7 +3,6 @@ package kv_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"time"
 
 	"github.com/seed-f5e1ac40/leasehold"
@@ -26,7 +25,7 @@ func client(ctx context.Context) (*leasehold.Client, *vaulttest.Server) {
 		HTTPClient: server.Client(),
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return c, server
 }
@@ -36,7 +35,7 @@ type program struct{}
 
 func (program) Helper()                   {}
 func (program) Cleanup(func())            {}
-func (program) Fatalf(f string, a ...any) { log.Fatalf(f, a...) }
+func (program) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 
 // Stripe is a secret as a Go type. What must not be printed is a secret.String.
 type Stripe struct {
@@ -52,7 +51,7 @@ func ExampleGet() {
 
 	s, err := kv.Get[Stripe](ctx, c.KV("secret"), "payments/stripe")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(s.Value, "version", s.Metadata.Version)
 	fmt.Println(len(s.Value.APIKey.Reveal()), "characters")
@@ -73,7 +72,7 @@ func ExampleWatch() {
 
 	stripe, err := kv.Watch[Stripe](ctx, c.KV("secret"), "payments/stripe", kv.Every(time.Second))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(stripe.Get().Retries)
 

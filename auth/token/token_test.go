@@ -66,7 +66,7 @@ func TestAPeriodicTokenIsRenewedForEver(t *testing.T) {
 	})
 }
 
-// TestAnEmptyTokenIsAnError.
+// TestAnEmptyTokenIsAnError that comes before any request.
 func TestAnEmptyTokenIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := vaulttest.New(t)

@@ -26,6 +26,7 @@ func shortToken() map[string]any { return map[string]any{"token_ttl": "8s", "tok
 // TestA1 is the headline: tokens that die every 12 s, and not one failed query.
 // The credential's own lease says an hour or 10 s; it dies with its token.
 func TestA1(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tc := range []struct {
 		name, role, ttl, maxTTL string

@@ -41,6 +41,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) world {
+	t.Helper()
 	w := world{v: testvault.Vault(t), pg: testvault.Postgres(t)}
 	w.pg.Exec("CREATE TABLE ledger (id int); INSERT INTO ledger VALUES (1)")
 	w.v.Database(w.pg, "database")
@@ -51,8 +52,11 @@ func newWorld(t *testing.T) world {
 	return w
 }
 
-// for a subtest.
-func (w world) in(t *testing.T) world { return world{v: w.v.For(t), pg: w.pg} }
+// in returns the world for a subtest.
+func (w world) in(t *testing.T) world {
+	t.Helper()
+	return world{v: w.v.For(t), pg: w.pg}
+}
 
 // app is a client with an identity of its own, and all that it said.
 type app struct {
