@@ -40,6 +40,7 @@ type Client struct {
 	view    session.View
 	reads   *kv.Reads
 	events  *events
+	address string
 
 	closeOnce sync.Once
 	closed    chan struct{} // closed when Close has done its work
@@ -73,6 +74,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		view:    session.View{Session: s, Namespace: sc.Namespace},
 		reads:   cache.NewShared[kv.Key, *kv.Raw](cachedReads),
 		events:  ev,
+		address: sc.Address,
 		closed:  make(chan struct{}),
 	}, nil
 }
@@ -80,6 +82,12 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 // KV returns the KV version 2 engine mounted at mount, such as "secret". It asks
 // nothing; a wrong mount shows at the first read.
 func (c *Client) KV(mount string) *kv.Store { return kv.NewStore(c.view, c.reads, mount) }
+
+// Format writes what the client is for, whatever the verb: without it, fmt would read
+// fields that other goroutines are writing.
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "leasehold.Client(%s)", c.address)
+}
 
 // Session connects the packages dynamic and transit to the client; it is of no use
 // outside of this module.

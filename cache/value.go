@@ -110,6 +110,12 @@ func Fixed[T any](value T) *Value[T] {
 	return v
 }
 
+// Format writes the generation, whatever the verb: without it, fmt would read fields
+// that other goroutines are writing, and the value may be a secret.
+func (v *Value[T]) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "cache.Value(generation %d)", v.Snapshot().Generation)
+}
+
 // Get returns the last good value: one atomic load, no lock, no I/O, no clock.
 // It is the zero T only before the first value, which a constructor that
 // returns a Value waits for.

@@ -87,6 +87,12 @@ func (s Snapshot[T]) Life() time.Duration {
 	return s.grant.Life()
 }
 
+// Format writes the path and the generation, whatever the verb: without it, fmt
+// would read fields that other goroutines are writing.
+func (c *Credential[T]) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "dynamic.Credential(%s, generation %d)", c.request.Path, c.cur.Load().generation)
+}
+
 func newCredential[T any](v session.View, r Request, decode func(*Grant) (T, error), verify func(context.Context, T) error) *Credential[T] {
 	return &Credential[T]{view: v, request: r, decode: decode, verify: verify, changed: make(chan struct{}), clock: v.Clock()}
 }

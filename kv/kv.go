@@ -62,6 +62,10 @@ func NewStore(view session.View, reads *Reads, mount string) *Store {
 	return s
 }
 
+// Format writes the mount, whatever the verb: without it, fmt would read fields that
+// other goroutines are writing.
+func (s *Store) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "kv.Store(%s)", s.mount) }
+
 // Metadata is what Vault knows about a version of a secret.
 type Metadata struct {
 	Version int               `json:"version"`

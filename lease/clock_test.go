@@ -20,7 +20,7 @@ func TestLaw09ASlowAnswerAgesItsOwnLease(t *testing.T) {
 		k := w.keeper(10 * sec)
 		k.onRenew = func(context.Context, *lease.Grant) (lease.Lease, error) {
 			l := w.lease(10 * sec) // sent now
-			time.Sleep(3 * sec)
+			take(3 * sec)
 			return l, nil
 		}
 		e := w.add("db", k, nil)

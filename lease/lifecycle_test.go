@@ -110,7 +110,7 @@ func TestCloseIsBoundedByItsContext(t *testing.T) {
 		require.ErrorIs(t, w.m.Close(ctx), context.DeadlineExceeded)
 		assert.Equal(t, 2*sec, w.now())
 		n, err := w.m.Release(t.Context())
-		require.ErrorContains(t, err, "before Close")
+		require.ErrorContains(t, err, "still running")
 		assert.Zero(t, n)
 	})
 }

@@ -62,6 +62,9 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// take lets d go by in the midst of work, where the bubble need not come to rest.
+func take(d time.Duration) { time.Sleep(d) }
+
 // told returns when events of that kind were told of name.
 func (w *world) told(name string, kind lease.EventKind) []time.Duration {
 	w.mu.Lock()

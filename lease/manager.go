@@ -3,6 +3,7 @@ package lease
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -160,7 +161,7 @@ func (m *Manager) Release(ctx context.Context) (failed int, first error) {
 	select {
 	case <-m.done:
 	default:
-		return 0, fmt.Errorf("lease: Release before Close")
+		return 0, errors.New("lease: work on them is still running")
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex

@@ -102,6 +102,10 @@ func Connector(creds Source, open func(dynamic.UserPass) (driver.Connector, erro
 	return d
 }
 
+// Format writes what it dials with, whatever the verb: without it, fmt would read
+// fields that other goroutines are writing.
+func (d *Dialer) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "sqldb.Dialer(%v)", d.creds) }
+
 // Connect implements [driver.Connector]. It waits for Vault only if there is no valid
 // credential.
 func (d *Dialer) Connect(ctx context.Context) (driver.Conn, error) {

@@ -316,7 +316,11 @@ func (s *Session) revoke(ctx context.Context) error {
 	var errs []error
 	if !t.owned || t.kind == "batch" {
 		if n, err := s.manager.Release(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("leasehold: close: %d leases were not revoked and last until they expire: %w", n, err))
+			which := "leases" // how many, nobody knows while work goes on
+			if n > 0 {
+				which = fmt.Sprintf("%d leases", n)
+			}
+			errs = append(errs, fmt.Errorf("%s were not revoked and last until they expire: %w", which, err))
 		}
 	}
 	s.mu.Lock()
