@@ -219,7 +219,7 @@ func TestLaw18AVerifierThatHangsKeepsNoTokenAlive(t *testing.T) {
 }
 
 // TestLaw18ClosedIsWhatEverythingSaysAfterClose, and nothing is asked.
-// Mutation: Session.acquire and Session.check do not look.
+// Mutation: Ready does not look whether the client is closed.
 func TestLaw18ClosedIsWhatEverythingSaysAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
@@ -238,6 +238,9 @@ func TestLaw18ClosedIsWhatEverythingSaysAfterClose(t *testing.T) {
 		require.ErrorIs(t, c.Load(t.Context(), &cfg), leasehold.ErrClosed)
 		_, err = c.Vault().Logical().ReadWithContext(t.Context(), configPath)
 		require.ErrorIs(t, err, leasehold.ErrClosed)
+		require.ErrorIs(t, c.Ready(), leasehold.ErrClosed)
+		_, err = creds.Get()
+		require.ErrorIs(t, err, leasehold.ErrClosed)
 		require.NoError(t, creds.Close(t.Context()))
 		creds.Invalidate(1)
 		creds.Suspect(1)
@@ -247,7 +250,7 @@ func TestLaw18ClosedIsWhatEverythingSaysAfterClose(t *testing.T) {
 
 // TestLaw18CloseInTheMiddleOfEverythingLeavesNothing (S1): whenever it comes, in a login, a creation,
 // a handover or a first read, no token and no lease is left a moment later.
-// Mutation: logIn ends with its caller.
+// Mutation: Close revokes nothing.
 func TestLaw18CloseInTheMiddleOfEverythingLeavesNothing(t *testing.T) {
 	for step := range 40 {
 		synctest.Test(t, func(t *testing.T) {

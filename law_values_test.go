@@ -237,7 +237,7 @@ func TestLaw13AVersionThatIsNotAcceptedIsNotPublished(t *testing.T) {
 }
 
 // TestLaw13WhatDoesNotDecodeIsNotPublished: nor is what no longer fits the type.
-// Mutation: none of its own; see the one above.
+// Mutation: publish what did not decode.
 func TestLaw13WhatDoesNotDecodeIsNotPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})

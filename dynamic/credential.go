@@ -42,7 +42,8 @@ type held[T any] struct {
 	generation uint64
 	grant      *lease.Grant
 	id         secret.String // of the lease
-	data       *Grant
+	asked      time.Duration // the TTL of the first grant: what renewals are measured by
+	data       *Grant        // until it is published
 }
 
 // Snapshot is a credential at one moment.

@@ -148,7 +148,6 @@ func TestAFirstCredentialThatIsNotAcceptedIsVerifiedUntilTheContextEnds(t *testi
 }
 
 // TestACallbackThatPanicsFailsItsOwnLeaseOnly, and its value is not shown.
-// Mutation: Entry.work does not recover.
 func TestACallbackThatPanicsFailsItsOwnLeaseOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, server := root(t)

@@ -62,7 +62,7 @@ func (c *Credential[T]) obtain(ctx context.Context) (*lease.Grant, error) {
 		if err != nil {
 			return nil, err
 		}
-		h = &held[T]{grant: grant, id: secret.NewString(a.LeaseID), data: &Grant{Data: secret.NewBytes(a.Data), TTL: grant.Lease().TTL}}
+		h = &held[T]{grant: grant, id: secret.NewString(a.LeaseID), asked: grant.Lease().Asked, data: &Grant{Data: secret.NewBytes(a.Data), TTL: grant.Lease().TTL}}
 		c.unpublished, c.life = h, grant.Life()
 	}
 	value, err := c.decode(h.data)
@@ -97,15 +97,15 @@ func (k keeper[T]) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, erro
 	}
 	l := lease.Lease{
 		TTL:       time.Duration(a.Duration) * time.Second,
-		Asked:     g.Lease().Asked,
+		Asked:     h.asked,
 		Sent:      resp.Sent,
 		Renewable: a.Renewable,
 		Capped:    session.Capped(a.Warnings),
 	}
-	// Vault fits what hangs on a batch token to the token's own end (fact F2), rounded
-	// to seconds on both sides. That is not the lease's maximum, and another lease under the same token would end no later:
-	// the token's handover replaces it.
-	if p := g.Parent(); p != nil && l.TTL >= p.Left(resp.Sent)-2*time.Second {
+	// Vault fits what hangs on a batch token to the token's own end (fact F2), rounded to
+	// seconds on both sides. That is not the lease's maximum, and another lease under the
+	// same token would end no later: the token's handover replaces it.
+	if p := g.Parent(); p != nil && !p.Lease().Renewable && l.TTL >= p.Left(resp.Sent)-2*time.Second {
 		l.Asked, l.Capped = 0, false
 	}
 	return l, nil

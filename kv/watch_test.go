@@ -86,7 +86,7 @@ func TestC3ADeletedSecretKeepsItsLastGoodValue(t *testing.T) {
 	})
 }
 
-// TestC2AnOutageIsTriedAgainSoonerThanTheInterval: of five minutes here. Mutation: none of its own.
+// TestC2AnOutageIsTriedAgainSoonerThanTheInterval: of five minutes here.
 func TestC2AnOutageIsTriedAgainSoonerThanTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, server := root(t)

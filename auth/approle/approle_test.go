@@ -28,7 +28,6 @@ func start(ctx context.Context, server *vaulttest.Server, m auth.Method) error {
 	return c.Close(ctx)
 }
 
-// TestTheMethodMayBeMountedElsewhere. Mutation: New ignores its options.
 func TestTheMethodMayBeMountedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := vaulttest.New(t)

@@ -2,11 +2,17 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestApply(t *testing.T) {
@@ -181,4 +187,33 @@ func exitError(t *testing.T) error {
 	}
 
 	return err
+}
+
+// A test whose comment names a mutation has one in the table: what is said to have
+// been seen to fail is seen to fail by make mutate.
+func TestEveryMutationThatATestNamesIsInTheTable(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile(`((?://[^\n]*\n)+)func (Test\w+)\(`)
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range named.FindAllSubmatch(text, -1) {
+			test := string(m[2])
+			if !regexp.MustCompile(`Mutations?:`).Match(m[1]) {
+				continue
+			}
+			known := slices.ContainsFunc(mutations, func(m mutation) bool {
+				return regexp.MustCompile(m.Test).MatchString(test)
+			})
+			assert.True(t, known, "%s: %s names a mutation that is not in the table", path, test)
+		}
+		return nil
+	})
+	require.NoError(t, err)
 }

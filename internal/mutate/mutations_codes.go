@@ -1,0 +1,103 @@
+package main
+
+// codeMutations are seen by the tests of failure codes and of single packages.
+var codeMutations = []mutation{
+	{
+		Law: 2, What: "a given token is believed to have the TTL that it was created with",
+		File:    "auth/token/token.go",
+		Old:     "s.Data[\"ttl\"]",
+		New:     "s.Data[\"creation_ttl\"]",
+		Package: "./auth/token", Test: "^TestA4WhatRemainsCountsNotWhatWasGranted$",
+	},
+	{
+		Law: 11, What: "a replacement wakes nobody",
+		File:    "dynamic/credential.go",
+		Old:     "\t\tclose(c.changed)\n\t\tc.changed",
+		New:     "\t\tc.changed",
+		Package: "./dynamic", Test: "^TestAllYieldsEachGenerationUntilTheEnd$",
+	},
+	{
+		Law: 12, What: "a watched secret is read later than its interval",
+		File:    "lease/policy.go",
+		Old:     "between(interval/4*3, interval/20*19, s.Rand)",
+		New:     "between(interval, interval/4*5, s.Rand)",
+		Package: "./kv", Test: "^TestC2AWatchedSecretIsSeenWithinItsInterval$",
+	},
+	{
+		Law: 12, What: "versions that restarted are not noticed",
+		File:    "kv/watch.go",
+		Old:     " && next.Metadata.Created.Equal(w.have.Created)",
+		New:     "",
+		Package: "./kv", Test: "^TestC3ADeletedSecretKeepsItsLastGoodValue$",
+	},
+	{
+		Law: 13, What: "what does not decode is published",
+		File:    "kv/watch.go",
+		Old:     "\tcase err != nil:\n",
+		New:     "\tcase err != nil:\n\t\tw.publish(next)\n",
+		Package: ".", Test: "^TestLaw13WhatDoesNotDecodeIsNotPublished$",
+	},
+	{
+		Law: 13, What: "a first credential that is not accepted is minted again each time",
+		File:    "dynamic/keeper.go",
+		Old:     "if h == nil ||",
+		New:     "if true ||",
+		Package: "./dynamic", Test: "^TestAFirstCredentialThatIsNotAcceptedIsVerifiedUntilTheContextEnds$",
+	},
+	{
+		Law: 13, What: "what was minted for nothing is left",
+		File:    "dynamic/credential.go",
+		Old:     "_ = c.release(ctx, h)",
+		New:     "_ = h",
+		Package: "./dynamic", Test: "^TestAnAnswerThatDoesNotDecodeIsAnErrorAndGivenBack$",
+	},
+	{
+		Law: 15, What: "a late connection is not retired",
+		File:    "dynamic/sqldb/generation.go",
+		Old:     "d.nudge() //",
+		New:     "_ = 0 //",
+		Package: "./dynamic/sqldb", Test: "^TestALateConnectionIsRetiredToo$",
+	},
+	{
+		Law: 15, What: "open is called for each dial",
+		File:    "dynamic/sqldb/generation.go",
+		Old:     "if inner != nil {",
+		New:     "if inner != nil && false {",
+		Package: "./dynamic/sqldb", Test: "^TestLaw15OpenIsCalledOnceForEachCredential$",
+	},
+	{
+		Law: 16, What: "a refused statement is no hint",
+		File:    "dynamic/sqldb/conn.go",
+		Old:     "c.dialer.creds.Suspect(number)",
+		New:     "_ = number",
+		Package: "./dynamic/sqldb", Test: "^(TestLaw16EveryWayToBeRefusedIsAHint|TestB3RevocationIsNoticedAtTheFirstRefusedStatement)$",
+	},
+	{
+		Law: 16, What: "every suspicion asks Vault",
+		File:    "dynamic/credential.go",
+		Old:     "now-last < int64(time.Second)",
+		New:     "now-last < 0",
+		Package: "./dynamic", Test: "^TestB3ASuspicionIsLookedIntoOnceASecond$",
+	},
+	{
+		Law: 18, What: "a closed client is ready",
+		File:    "status.go",
+		Old:     "if c.session.Closed() {",
+		New:     "if false {",
+		Package: ".", Test: "^TestLaw18ClosedIsWhatEverythingSaysAfterClose$",
+	},
+	{
+		Law: 18, What: "Close revokes nothing",
+		File:    "internal/session/session.go",
+		Old:     "errs = append(errs, s.revoke(ctx))",
+		New:     "_ = s.revoke",
+		Package: ".", Test: "^TestLaw18CloseInTheMiddleOfEverythingLeavesNothing$",
+	},
+	{
+		Law: 18, What: "a watched value that was closed is still read",
+		File:    "kv/watch.go",
+		Old:     "\t\tentry.Remove()\n",
+		New:     "\t\t_ = entry\n",
+		Package: "./kv", Test: "^TestAWatchedValueThatIsClosedAsksNoMore$",
+	},
+}
