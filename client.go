@@ -53,7 +53,8 @@ const closeLimit = 5 * time.Second
 // cachedReads bounds the cache of answers that kv.MaxAge may use.
 const cachedReads = 1024
 
-// New logs in and returns a client. It blocks until there is a token or ctx ends,
+// New logs in and returns a client. It blocks until there is a token, or until ctx ends
+// or would end before the next attempt,
 // and retries what may pass (no connection, a sealed Vault); wrong credentials, a
 // missing permission and a bad configuration are returned at once. ctx is for New
 // alone: the client lives until Close.
@@ -89,8 +90,8 @@ func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "leasehold.Client(%s)", c.address)
 }
 
-// Session connects the packages dynamic and transit to the client; it is of no use
-// outside of this module.
+// Session connects package dynamic to the client; it is of no use outside of this
+// module.
 func (c *Client) Session() session.View { return c.view }
 
 // Vault returns the official client, for what this library does not do. It always
@@ -104,9 +105,9 @@ func (c *Client) Vault() *api.Client { return c.session.API() }
 // else uses credentials first: it does not wait for them.
 //
 // It takes no longer than ctx and 5 seconds; what could not be revoked by then ends by
-// itself. The error says what was left. Further calls wait for it and return the same. Called from
-// within a callback (OnEvent, a verifier) it does not wait for that callback, and
-// finishes after it.
+// itself. The error says what was left. Further calls wait for it and return the same.
+// Called from within a callback (OnEvent, a verifier) it does not wait for that
+// callback, and finishes after it.
 func (c *Client) Close(ctx context.Context) error {
 	inside := insideCallback()
 	if inside {

@@ -79,7 +79,9 @@ type Event = lease.Event
 // until somebody changes something; the rest may pass, and was retried.
 type Error = session.Error
 
-// ErrClosed is returned by everything that is used after Close.
+// ErrClosed is returned by everything that is used after Close, but for the Wait of a
+// watched value, which is told by cache.ErrClosed; that value's Get goes on, and its Err
+// is this one.
 var ErrClosed = lease.ErrClosed
 
 // session checks the configuration and returns it in the session's form. All that is

@@ -298,3 +298,30 @@ func TestLaw14ALeaderThatGoesAwayFailsNobodyElse(t *testing.T) {
 		require.LessOrEqual(t, w.reads(), 2)
 	})
 }
+
+// TestLaw14APatientReaderOutlastsAnImpatientOneThatItJoined: the leader's time is its own, also
+// where it gives up just before it ends. Mutation: only a ctx that has ended counts.
+func TestLaw14APatientReaderOutlastsAnImpatientOneThatItJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+		c := w.start()
+		w.Seal()
+		read := func(within time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			_, err := kv.Get[settings](ctx, c.KV("secret"), "app/config")
+			return err
+		}
+		var impatient, patient error
+		var wg sync.WaitGroup
+		wg.Go(func() { impatient = read(time.Second) })
+		synctest.Wait()
+		wg.Go(func() { patient = read(30 * time.Second) })
+		time.Sleep(10 * time.Second)
+		w.Unseal()
+		wg.Wait()
+		require.ErrorIs(t, impatient, context.DeadlineExceeded)
+		require.NoError(t, patient)
+		require.NoError(t, c.Close(t.Context()))
+	})
+}

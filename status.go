@@ -34,7 +34,8 @@ type TokenStatus struct {
 }
 
 // Status returns the state of everything that the client keeps. It asks Vault
-// nothing. After Close it is empty but for the token.
+// nothing. After Close it is empty but for what the token was: its Condition is then
+// empty as well.
 func (c *Client) Status() Status {
 	st := Status{Dropped: c.events.dropped(), Overdue: c.session.Overdue()}
 	if t, ok := c.session.Token(); ok {

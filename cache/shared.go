@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -79,7 +80,9 @@ func (s *Shared[K, V]) lead(ctx context.Context, key K, f *flight[V], fetch func
 		close(f.done)
 	}()
 	f.value, f.err = fetch(ctx)
-	f.abandoned = f.err != nil && ctx.Err() != nil
+	// A deadline is the leader's own, also where it gave up just before it: who has more
+	// time asks again.
+	f.abandoned = f.err != nil && (ctx.Err() != nil || errors.Is(f.err, context.DeadlineExceeded))
 	return f.value, f.err
 }
 

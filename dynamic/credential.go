@@ -24,8 +24,8 @@ type Credential[T any] struct {
 
 	cur    atomic.Pointer[held[T]]
 	closed atomic.Bool
-	entry  *lease.Entry
-	undo   func() // of session.OnClose
+	entry  *lease.Entry // nil for a fixed one
+	undo   func()       // of session.OnClose
 
 	mu      sync.Mutex    // guards changed
 	changed chan struct{} // closed and replaced at each publication, closed for good by Close
@@ -94,8 +94,17 @@ func (c *Credential[T]) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "dynamic.Credential(%s, generation %d)", c.request.Path, c.cur.Load().generation)
 }
 
-func newCredential[T any](v session.View, r Request, decode func(*Grant) (T, error), verify func(context.Context, T) error) *Credential[T] {
-	return &Credential[T]{view: v, request: r, decode: decode, verify: verify, changed: make(chan struct{}), clock: v.Clock()}
+// Fixed returns a credential that never changes and never ends: for tests and local
+// runs, without a client.
+func Fixed[T any](value T) *Credential[T] {
+	clock := lease.SystemClock()
+	c := newCredential[T](session.View{}, clock, Request{Path: "fixed"}, nil, nil)
+	c.publish(&held[T]{value: value, grant: lease.NewGrant(lease.Lease{Sent: clock()}, nil)})
+	return c
+}
+
+func newCredential[T any](v session.View, clock lease.Clock, r Request, decode func(*Grant) (T, error), verify func(context.Context, T) error) *Credential[T] {
+	return &Credential[T]{view: v, request: r, decode: decode, verify: verify, changed: make(chan struct{}), clock: clock}
 }
 
 // Get returns the current credential, without I/O or locks. Past its true deadline,
@@ -178,7 +187,7 @@ func (c *Credential[T]) All(ctx context.Context) iter.Seq2[Snapshot[T], error] {
 // used. It is replaced, once, however often this is called; for another than the
 // current generation it does nothing. It does not wait.
 func (c *Credential[T]) Invalidate(generation uint64) {
-	if h := c.cur.Load(); h.generation == generation && !c.closed.Load() {
+	if h := c.cur.Load(); h.generation == generation && c.entry != nil && !c.closed.Load() {
 		c.entry.Invalidate(h.grant, errRefused)
 	}
 }
@@ -214,13 +223,19 @@ func (c *Credential[T]) Suspect(generation uint64) {
 // CountOverdue has an adapter's connections counted in leasehold.Status: f returns
 // how many are in use past their credential's end. Call undo when the adapter is
 // closed.
-func (c *Credential[T]) CountOverdue(f func() int) (undo func()) { return c.view.CountOverdue(f) }
+func (c *Credential[T]) CountOverdue(f func() int) (undo func()) {
+	if c.entry == nil {
+		return func() {}
+	}
+	return c.view.CountOverdue(f)
+}
 
 // Close ends the keeping and revokes the lease, for which the policy must allow
-// update on sys/leases/revoke; without it the lease ends by itself, or with the
-// client. It is idempotent; close what uses the credential first.
+// update on sys/leases/revoke: without it Close returns the refusal, and the lease
+// ends by itself or with the client. It is idempotent; close what uses the credential
+// first.
 func (c *Credential[T]) Close(ctx context.Context) error {
-	if !c.end() {
+	if !c.end() || c.entry == nil {
 		return nil
 	}
 	c.undo()
@@ -237,7 +252,9 @@ func (c *Credential[T]) end() bool {
 	if c.closed.Swap(true) {
 		return false
 	}
-	c.view.Drop(c.request.Path)
+	if c.entry != nil {
+		c.view.Drop(c.request.Path)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	close(c.changed)

@@ -194,3 +194,22 @@ func TestOpenDecodesWhatTheEngineGives(t *testing.T) {
 		require.ErrorContains(t, err, "the answer holds no username and password")
 	})
 }
+
+func TestAFixedCredentialNeedsNoClient(t *testing.T) {
+	t.Parallel()
+	c := dynamic.Fixed(dynamic.UserPass{Username: "local"})
+	up, err := c.Current(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "local", up.Username)
+	s := c.Snapshot()
+	require.Equal(t, uint64(1), s.Generation)
+	require.Zero(t, s.Expires())
+	c.Invalidate(1)
+	c.Suspect(1)
+	c.CountOverdue(func() int { return 0 })()
+	require.NoError(t, c.Close(t.Context()))
+	_, err = c.Get()
+	require.ErrorIs(t, err, dynamic.ErrClosed)
+	_, err = c.Wait(t.Context(), 1)
+	require.ErrorIs(t, err, dynamic.ErrClosed)
+}

@@ -126,7 +126,8 @@ func Open[T any](ctx context.Context, b Backend, r Request, decode func(*Grant) 
 	if decode == nil {
 		return nil, fmt.Errorf("leasehold: open %s: decode is nil", r.Path)
 	}
-	c := newCredential(b.Session(), r, decode, verify)
+	view := b.Session()
+	c := newCredential(view, view.Clock(), r, decode, verify)
 	if err := c.open(ctx); err != nil {
 		c.abandon()
 		return nil, err

@@ -37,6 +37,12 @@ func (e *DecodeError) Error() string {
 	}
 }
 
+// noFieldError is an ErrNotFound that does not say that the secret is missing.
+type noFieldError string
+
+func (e noFieldError) Error() string        { return fmt.Sprintf("no field %q in the secret", string(e)) }
+func (e noFieldError) Is(target error) bool { return target == ErrNotFound }
+
 // Unmarshal decodes the data of a secret, or one field of it if field is not
 // empty, as Get does and with the same errors. A field that does not exist is
 // [ErrNotFound].
@@ -53,7 +59,7 @@ func Unmarshal(path string, data []byte, field string, into any) error {
 	}
 	value, ok := fields[field]
 	if !ok {
-		return fmt.Errorf("leasehold: decode %s: no field %q: %w", path, field, ErrNotFound)
+		return fmt.Errorf("leasehold: decode %s: %w", path, noFieldError(field))
 	}
 	if err := unmarshal(value, into); err != nil {
 		de := decodeError(path, err, "")

@@ -27,7 +27,7 @@ var (
 	ErrNotFound  = errors.New("no secret at this path")
 	ErrDeleted   = errors.New("the version was deleted")
 	ErrDestroyed = errors.New("the version was destroyed")
-	ErrNoMount   = errors.New("no secrets engine is mounted there")
+	ErrNoMount   = errors.New("no secrets engine is mounted there") // to whom Vault may say so; to others it answers 403
 )
 
 // Store is a KV version 2 engine at one mount. It is safe for concurrent use.
@@ -37,6 +37,8 @@ type Store struct {
 	err   error // why nothing can be read here
 	reads *Reads
 }
+
+// Reads, Key, Raw and NewStore are for leasehold.Client only.
 
 // Reads is the cache that the stores of one client share.
 type Reads = cache.Shared[Key, *Raw]
@@ -98,7 +100,8 @@ func AtVersion(n int) GetOption { return func(o *getOptions) { o.version = n } }
 //
 // It asks Vault, unless MaxAge allows an earlier answer; concurrent calls for one path
 // share a request. It retries what may pass (an outage, a rate limit, a sealed
-// Vault) until ctx ends, or for a minute if ctx has no deadline, and returns at once
+// Vault) until ctx would end before the next attempt, or for about a minute if ctx has
+// no deadline, and returns at once
 // what will not: [ErrNotFound], [ErrDeleted], [ErrDestroyed], [ErrNoMount], a
 // [DecodeError], or a leasehold.Error that says which policy is missing.
 func Get[T any](ctx context.Context, s *Store, path string, opts ...GetOption) (Secret[T], error) {
@@ -136,7 +139,11 @@ func (s *Store) read(ctx context.Context, path string, o getOptions) (*Raw, erro
 		return nil, fmt.Errorf("leasehold: read %s/%s: version %d is negative", s.mount, path, o.version)
 	}
 	key := Key{s.view.Namespace, s.mount, path, o.version}
-	return s.reads.Do(ctx, key, o.maxAge, func(ctx context.Context) (*Raw, error) { return s.fetch(ctx, path, o.version) })
+	raw, err := s.reads.Do(ctx, key, o.maxAge, func(ctx context.Context) (*Raw, error) { return s.fetch(ctx, path, o.version) })
+	if err != nil && err == ctx.Err() { //nolint:errorlint // that itself, which says nothing
+		err = fmt.Errorf("leasehold: read %s/%s: %w while waiting for another read of it", s.mount, path, err)
+	}
+	return raw, err
 }
 
 func (s *Store) fetch(ctx context.Context, path string, version int) (*Raw, error) {

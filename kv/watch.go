@@ -81,7 +81,10 @@ func Watch[T any](ctx context.Context, s *Store, path string, opts ...WatchOptio
 	w.publisher = publisher
 	w.publish(first)
 	entry = s.view.Manager().Poll(s.mount+"/"+path, o.every, w.poll)
-	undo := s.view.OnClose(func() { _ = value.Close() })
+	undo := s.view.OnClose(func() {
+		publisher.Fail(lease.ErrClosed)
+		_ = value.Close()
+	})
 	forget.Store(&undo)
 	return value, nil
 }

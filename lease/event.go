@@ -52,7 +52,7 @@ type Status struct {
 	Condition  Condition
 	Expires    time.Time // the true deadline; zero if there is none
 	Renewable  bool
-	Generation uint64    // 1 for the first grant, one more with each replacement
+	Generation uint64    // 1 for the first grant, one more with each replacement; of a polled value always 1
 	Failures   int       // in a row
 	Since      time.Time // of the first of these failures
 	Err        error     // the latest of them

@@ -60,8 +60,7 @@ func (s String) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 // LogValue returns "[redacted]", for log/slog.
 func (s String) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON encodes "[redacted]". The kv package, which must write the real
-// value to Vault, does not go through it.
+// MarshalJSON encodes "[redacted]".
 func (s String) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // UnmarshalJSON takes a JSON string; null leaves s unchanged.

@@ -25,7 +25,8 @@ func IsAuthFailure(err error) bool {
 // the session lives on, but its user has no rights left (failure code F4). A user who
 // never had the right looks the same.
 func isDenial(err error) bool {
-	if sqlState(err) == "42501" {
+	switch sqlState(err) {
+	case "42501", "42704": // 42704: "invalid role OID", which is what current_user says to a dropped role
 		return true
 	}
 	switch mysqlNumber(err) {

@@ -35,7 +35,7 @@
 // statement refused for want of permission is returned as it is and never repeated;
 // Vault is asked in the background whether the credential is still alive, since a
 // database may let the sessions of a revoked user live and refuse everything they
-// ask for (failure code F4).
+// ask for (failure code F4): SQLSTATE 42501 and 42704, MySQL 1142 and 1044.
 //
 // # What database/sql cannot be told
 //

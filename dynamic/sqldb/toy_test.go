@@ -22,6 +22,7 @@ func (e pgError) SQLState() string { return string(e) }
 const (
 	errPassword   = pgError("28P01")
 	errPermission = pgError("42501")
+	errNoRole     = pgError("42704") // what current_user says to a dropped role
 )
 
 // database is a toy that treats revoked users as PostgreSQL does: it lets nobody in who

@@ -1,6 +1,9 @@
 // Command service is a small but complete service that holds its secrets with
 // leasehold. Its AppRole's policy must allow it to read secret/data/payments/* and
-// database/creds/payments-rw.
+// database/creds/payments-rw, and these must exist: the role, and the secrets
+//
+//	echo '{"api_key": "sk_..."}'     | vault kv put secret/payments/stripe -
+//	echo '{"new_checkout": true}'    | vault kv put secret/payments/flags -
 //
 //	go run ./service -vault https://vault:8200 -role-id ID -secret-id FILE -database 'host=db.internal dbname=payments'
 package main

@@ -61,7 +61,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 5, What: "an old generation can be invalidated", File: "dynamic/credential.go",
-		Old: "h.generation == generation && !c.closed.Load()", New: "generation > 0 && !c.closed.Load()",
+		Old: "h.generation == generation && c.entry", New: "generation > 0 && c.entry",
 		Package: ".", Test: "^TestLaw05AnInvalidationCreatesOnce$",
 	},
 	{
@@ -206,7 +206,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 14, What: "a leader that goes away fails the others", File: "cache/shared.go",
-		Old: "f.abandoned = f.err != nil && ctx.Err() != nil", New: "f.abandoned = false",
+		Old: "f.abandoned = f.err != nil && (", New: "f.abandoned = false && (",
 		Package: ".", Test: "^TestLaw14ALeaderThatGoesAwayFailsNobodyElse$",
 	},
 	{

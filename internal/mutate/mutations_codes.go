@@ -100,4 +100,16 @@ var codeMutations = []mutation{
 		New:     "\t\t_ = entry\n",
 		Package: "./kv", Test: "^TestAWatchedValueThatIsClosedAsksNoMore$",
 	},
+	{
+		Law: 14, What: "a patient reader fails with an impatient one",
+		File: "cache/shared.go",
+		Old:  "(ctx.Err() != nil || errors.Is(f.err, context.DeadlineExceeded))", New: "(ctx.Err() != nil || errors.Is(f.err, errors.ErrUnsupported))",
+		Package: ".", Test: "^TestLaw14APatientReaderOutlastsAnImpatientOneThatItJoined$",
+	},
+	{
+		Law: 16, What: "a dropped role's own name is no hint",
+		File: "dynamic/sqldb/autherr.go",
+		Old:  `case "42501", "42704":`, New: `case "42501":`,
+		Package: "./dynamic/sqldb", Test: "^TestLaw16EveryWayToBeRefusedIsAHint$",
+	},
 }

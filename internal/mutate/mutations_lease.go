@@ -145,7 +145,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 14, What: "the leader's cancelled context fails all",
-		File: "cache/shared.go", Old: "f.abandoned = f.err != nil && ctx.Err() != nil", New: "f.abandoned = false",
+		File: "cache/shared.go", Old: "f.abandoned = f.err != nil && (", New: "f.abandoned = false && (",
 		Package: "./cache", Test: "^TestLaw14",
 	},
 	{

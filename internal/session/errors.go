@@ -92,7 +92,7 @@ func hint(r Request, e *Error, class lease.Class) string {
 	case class == lease.ParentDead:
 		return "the token is revoked or has expired"
 	case class == lease.Refused:
-		return fmt.Sprintf("grant it by policy: path %q { capabilities = [%q] }", e.Path, capability(r.Method))
+		return fmt.Sprintf("grant it by policy: path %q { capabilities = [%q] }, or is the mount another?", e.Path, capability(r.Method))
 	case class == lease.Permanent && strings.Contains(r.Path, "/login"):
 		return "check the role, its credentials, the mount of the auth method and AuthNamespace"
 	case e.Status == http.StatusServiceUnavailable:

@@ -229,6 +229,9 @@ func (s *Session) gaveUp(ctx context.Context, r Request, last error) error {
 	if cause == nil { // it would end before the next attempt
 		cause = context.DeadlineExceeded
 	}
+	if errors.Is(last, cause) {
+		return last
+	}
 	return fmt.Errorf("%w; given up: %w", last, cause)
 }
 
