@@ -67,7 +67,9 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	sc.OnEvent = ev.put
 	s, err := session.New(ctx, sc)
 	if err != nil {
-		_ = ev.close(context.WithoutCancel(ctx))
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = ev.close(limited)
 		return nil, err
 	}
 	return &Client{

@@ -126,7 +126,8 @@ func insideCallback() bool {
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, "leasehold.(*events).tell") || strings.HasSuffix(f.Function, "leasehold/lease.(*Entry).work") {
+		if strings.HasSuffix(f.Function, "leasehold.(*events).tell") || strings.HasSuffix(f.Function, "leasehold/lease.(*Entry).work") ||
+			strings.HasSuffix(f.Function, "internal/session.callLogin") {
 			return true
 		}
 		if !more {

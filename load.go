@@ -46,7 +46,11 @@ func (c *Client) Load(ctx context.Context, dst any) error {
 		s := secrets[f.source()]
 		err := s.err
 		if err == nil {
-			err = kv.Unmarshal(f.mount+"/"+f.path, s.data, f.key, f.value.Addr().Interface())
+			// Into a new value: a map or a pointer would be filled in place, and dst changed.
+			fresh := reflect.New(f.value.Type())
+			if err = kv.Unmarshal(f.mount+"/"+f.path, s.data, f.key, fresh.Interface()); err == nil {
+				f.value.Set(fresh.Elem())
+			}
 		}
 		if err != nil && (!f.optional || !missing(err)) {
 			errs = append(errs, fmt.Errorf("field %s: %w", f.name, err))

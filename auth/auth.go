@@ -65,6 +65,17 @@ func File(path string) Source {
 	}
 }
 
+// CheckMount refuses a path for an auth method's mount that is empty or would lead
+// elsewhere: the official client resolves ".." and would send a credential there.
+func CheckMount(path string) error {
+	for seg := range strings.SplitSeq(path, "/") {
+		if seg == "" || seg == "." || seg == ".." {
+			return fmt.Errorf("the mount %q has an empty, \".\" or \"..\" segment", path)
+		}
+	}
+	return nil
+}
+
 // Read returns what the source yields, trimmed. An empty value is an error.
 func (s Source) Read(ctx context.Context) (string, error) {
 	if s == nil {

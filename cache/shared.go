@@ -81,8 +81,9 @@ func (s *Shared[K, V]) lead(ctx context.Context, key K, f *flight[V], fetch func
 	}()
 	f.value, f.err = fetch(ctx)
 	// A deadline is the leader's own, also where it gave up just before it: who has more
-	// time asks again.
-	f.abandoned = f.err != nil && (ctx.Err() != nil || errors.Is(f.err, context.DeadlineExceeded))
+	// time asks again. Without one, the others would have done no better.
+	_, limited := ctx.Deadline()
+	f.abandoned = f.err != nil && (ctx.Err() != nil || (limited && errors.Is(f.err, context.DeadlineExceeded)))
 	return f.value, f.err
 }
 

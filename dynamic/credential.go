@@ -30,10 +30,10 @@ type Credential[T any] struct {
 	mu      sync.Mutex    // guards changed
 	changed chan struct{} // closed and replaced at each publication, closed for good by Close
 
-	unpublished *held[T]      // minted, not yet accepted; only one keeper call runs at a time
-	looked      atomic.Int64  // when a lookup was last made, monotonic
-	clock       lease.Clock   // of the session
-	life        time.Duration // of the newest grant; only the keeper's
+	unpublished atomic.Pointer[held[T]] // minted, not yet accepted
+	looked      atomic.Int64            // when a lookup was last made, monotonic
+	clock       lease.Clock             // of the session
+	life        time.Duration           // of the newest grant; only the keeper's
 }
 
 // held is one credential with what it is known by.
@@ -240,11 +240,13 @@ func (c *Credential[T]) Close(ctx context.Context) error {
 	}
 	c.undo()
 	c.entry.Remove()
-	h := c.cur.Load()
-	if !h.grant.Valid(c.clock()) {
-		return nil
+	var errs []error
+	for _, h := range []*held[T]{c.unpublished.Swap(nil), c.cur.Load()} {
+		if h != nil && h.grant.Valid(c.clock()) {
+			errs = append(errs, c.release(ctx, h))
+		}
 	}
-	return c.release(ctx, h)
+	return errors.Join(errs...)
 }
 
 // end marks the credential closed and wakes all who wait.
@@ -265,7 +267,7 @@ func (c *Credential[T]) end() bool {
 // client may live long, and nobody would use it.
 func (c *Credential[T]) abandon() {
 	c.view.Drop(c.request.Path)
-	if h := c.unpublished; h != nil {
+	if h := c.unpublished.Load(); h != nil {
 		c.view.Go(func(ctx context.Context) { _ = c.release(ctx, h) })
 	}
 }

@@ -118,7 +118,7 @@ func Open[T any](ctx context.Context, b Backend, r Request, decode func(*Grant) 
 	verify := func(context.Context, T) error { return nil }
 	if o.verify != nil {
 		f, ok := o.verify.(func(context.Context, T) error)
-		if !ok {
+		if !ok || f == nil {
 			return nil, fmt.Errorf("leasehold: open %s: Verify takes a %T, which is not for this type of credential", r.Path, o.verify)
 		}
 		verify = f
@@ -128,9 +128,18 @@ func Open[T any](ctx context.Context, b Backend, r Request, decode func(*Grant) 
 	}
 	view := b.Session()
 	c := newCredential(view, view.Clock(), r, decode, verify)
+	opened := false
+	defer func() {
+		if !opened { // also when decode or a verifier panics
+			c.abandon()
+		}
+	}()
 	if err := c.open(ctx); err != nil {
-		c.abandon()
 		return nil, err
+	}
+	opened = true
+	if c.closed.Load() { // with the client, meanwhile
+		return nil, ErrClosed
 	}
 	return c, nil
 }

@@ -36,6 +36,7 @@ func (c *Credential[T]) first(ctx context.Context) (*lease.Grant, error) {
 		if session.Ambiguous(err) {
 			lost++
 		}
+		c.view.Report(lease.ObtainFailed, c.request.Path, err)
 		if lost > 1 || !session.MayPass(err) {
 			return nil, err
 		}
@@ -53,7 +54,7 @@ func (k keeper[T]) Replace(ctx context.Context) (*lease.Grant, error) { return k
 // one nears its end, so that a verifier that never agrees does not fill the
 // database with users (law 13).
 func (c *Credential[T]) obtain(ctx context.Context) (*lease.Grant, error) {
-	h := c.unpublished
+	h := c.unpublished.Load()
 	if h == nil || h.grant.Left(c.clock()) < h.grant.Life()/3 {
 		if err := c.view.Allow(c.request.Path, c.life); err != nil {
 			return nil, err
@@ -63,7 +64,8 @@ func (c *Credential[T]) obtain(ctx context.Context) (*lease.Grant, error) {
 			return nil, err
 		}
 		h = &held[T]{grant: grant, id: secret.NewString(a.LeaseID), asked: grant.Lease().Asked, data: &Grant{Data: secret.NewBytes(a.Data), TTL: grant.Lease().TTL}}
-		c.unpublished, c.life = h, grant.Life()
+		c.unpublished.Store(h)
+		c.life = grant.Life()
 	}
 	value, err := c.decode(h.data)
 	if err != nil {
@@ -72,7 +74,8 @@ func (c *Credential[T]) obtain(ctx context.Context) (*lease.Grant, error) {
 	if err := c.verify(ctx, value); err != nil {
 		return nil, &lease.Error{Class: lease.Transient, Err: fmt.Errorf("leasehold: %s: the new credential was not accepted: %w", c.request.Path, err)}
 	}
-	h.value, h.data, c.unpublished = value, nil, nil
+	h.value, h.data = value, nil
+	c.unpublished.Store(nil)
 	c.publish(h)
 	return h.grant, nil
 }
@@ -114,10 +117,14 @@ func (k keeper[T]) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, erro
 // Release implements lease.Keeper: it is called at Close where revoking the token
 // does not take its leases along.
 func (k keeper[T]) Release(ctx context.Context, g *lease.Grant) error {
-	if h := k.c.cur.Load(); h.grant == g {
-		return k.c.release(ctx, h)
+	var errs []error
+	if h := k.c.unpublished.Swap(nil); h != nil {
+		errs = append(errs, k.c.release(ctx, h))
 	}
-	return nil
+	if h := k.c.cur.Load(); h.grant == g {
+		errs = append(errs, k.c.release(ctx, h))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Credential[T]) release(ctx context.Context, h *held[T]) error {

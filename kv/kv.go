@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-f5e1ac40/leasehold/cache"
 	"github.com/seed-f5e1ac40/leasehold/internal/session"
+	"github.com/seed-f5e1ac40/leasehold/lease"
 )
 
 // What can be wrong with a path. All are permanent until somebody writes there.
@@ -88,6 +89,7 @@ type GetOption func(*getOptions)
 type getOptions struct {
 	maxAge  time.Duration
 	version int
+	quiet   bool // failed attempts are reported by the caller
 }
 
 // MaxAge lets Get return what this client read at most d ago, without asking Vault.
@@ -139,20 +141,20 @@ func (s *Store) read(ctx context.Context, path string, o getOptions) (*Raw, erro
 		return nil, fmt.Errorf("leasehold: read %s/%s: version %d is negative", s.mount, path, o.version)
 	}
 	key := Key{s.view.Namespace, s.mount, path, o.version}
-	raw, err := s.reads.Do(ctx, key, o.maxAge, func(ctx context.Context) (*Raw, error) { return s.fetch(ctx, path, o.version) })
+	raw, err := s.reads.Do(ctx, key, o.maxAge, func(ctx context.Context) (*Raw, error) { return s.fetch(ctx, path, o) })
 	if err != nil && err == ctx.Err() { //nolint:errorlint // that itself, which says nothing
 		err = fmt.Errorf("leasehold: read %s/%s: %w while waiting for another read of it", s.mount, path, err)
 	}
 	return raw, err
 }
 
-func (s *Store) fetch(ctx context.Context, path string, version int) (*Raw, error) {
+func (s *Store) fetch(ctx context.Context, path string, o getOptions) (*Raw, error) {
 	var query url.Values
-	if version > 0 {
-		query = url.Values{"version": {strconv.Itoa(version)}}
+	if o.version > 0 {
+		query = url.Values{"version": {strconv.Itoa(o.version)}}
 	}
 	resp, err := s.view.Read(ctx, session.Request{
-		Op: "read", Method: http.MethodGet, Path: s.mount + "/data/" + path, Query: query, Namespace: s.view.Namespace,
+		Op: "read", Method: http.MethodGet, Path: s.mount + "/data/" + path, Query: query, Namespace: s.view.Namespace, Quiet: o.quiet,
 	})
 	if err != nil {
 		return nil, s.missing(path, err)
@@ -166,6 +168,11 @@ func (s *Store) missing(path string, err error) error {
 	if !errors.As(err, &e) || e.Status != http.StatusNotFound {
 		return err
 	}
+	// Polls keep their pace: nothing but a write changes that.
+	return &lease.Error{Class: lease.Permanent, Err: s.whichMissing(path, e)}
+}
+
+func (s *Store) whichMissing(path string, e *session.Error) error {
 	where := s.mount + "/" + path
 	if strings.Contains(strings.Join(e.Vault, " "), "no handler for route") {
 		return fmt.Errorf("leasehold: read %s: %w (mount %q)", where, ErrNoMount, s.mount)

@@ -52,7 +52,7 @@ func Watch[T any](ctx context.Context, s *Store, path string, opts ...WatchOptio
 	verify := func(context.Context, T) error { return nil }
 	if o.verify != nil {
 		f, ok := o.verify.(func(context.Context, T) error)
-		if !ok {
+		if !ok || f == nil {
 			var want T
 			return nil, fmt.Errorf("leasehold: watch %s/%s: Verify takes a %T, not a %T", s.mount, path, o.verify, want)
 		}
@@ -86,6 +86,9 @@ func Watch[T any](ctx context.Context, s *Store, path string, opts ...WatchOptio
 		_ = value.Close()
 	})
 	forget.Store(&undo)
+	if s.view.Closed() {
+		return nil, lease.ErrClosed
+	}
 	return value, nil
 }
 
@@ -108,7 +111,7 @@ func (w *watcher[T]) poll(ctx context.Context) error {
 	// fails is over when the next one is due.
 	limited, cancel := context.WithTimeout(ctx, min(w.every, pollTimeout))
 	defer cancel()
-	next, err := Get[T](limited, w.store, w.path)
+	next, err := Get[T](limited, w.store, w.path, func(o *getOptions) { o.quiet = true })
 	switch {
 	case err != nil:
 	case next.Metadata.Version == w.have.Version && next.Metadata.Created.Equal(w.have.Created):

@@ -27,7 +27,7 @@ type Entry struct {
 	wake        time.Duration // at, or the deadline if that must be told first
 	index       int           // in the heap; -1 when not there
 	busy        bool          // a job is running
-	queued      bool          // due, and waiting for a worker
+	queued      *lane         // due, and waiting for a worker there
 	urgent      bool          // somebody waits for a replacement
 	ending      bool          // the current grant cannot be extended
 	noRenew     bool          // renewing the current grant is not permitted
@@ -118,7 +118,7 @@ func (e *Entry) Adopt(g *Grant) {
 func (e *Entry) Remove() {
 	e.m.do(func() {
 		e.removed = true
-		e.queued = false
+		e.queued = nil
 		if e.cancel != nil {
 			e.cancel()
 		}
@@ -158,11 +158,14 @@ func (m *Manager) hurry(e *Entry) {
 		return
 	}
 	e.urgent = true
-	if e.queued {
-		e.action = Replace // it was to be renewed
+	if e.busy && e.action == Renew {
+		e.cancel() // of no use any more, and it may take its time
 	}
 	if e.failures == 0 || e.failing != Replace {
 		e.failures, e.err = 0, nil
+		if e.queued == &m.leases {
+			e.queued = nil // it was to be renewed
+		}
 		m.schedule(e)
 	}
 }
@@ -240,6 +243,9 @@ func (m *Manager) replaced(e *Entry, next *Grant) {
 	m.event(e, Replaced, nil)
 	e.answer(nil)
 	m.schedule(e)
+	if !old.hasChildren.Load() {
+		return // most leases, of which there may be thousands
+	}
 	for child := range m.entries {
 		if child.read != nil || child.cur.Load().parent != old {
 			continue
@@ -272,6 +278,8 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 		g.End()
 		e.failures, e.err = 0, nil
 		m.lost(e, err)
+	case action == Renew && e.urgent:
+		// Cancelled by hurry, or overtaken: nothing to back off from.
 	default:
 		e.fail(action, err)
 		m.event(e, kind, err)

@@ -13,16 +13,20 @@ const never = time.Duration(math.MaxInt64)
 // it. It outlives renewals, which move its deadline, and ends at replacement or
 // death. All methods are lock-free and safe for concurrent use.
 type Grant struct {
-	lease      atomic.Pointer[Lease]
-	parent     *Grant
-	ended      atomic.Bool
-	superseded atomic.Bool // a successor exists; what was obtained with this must move
+	lease       atomic.Pointer[Lease]
+	parent      *Grant
+	ended       atomic.Bool
+	hasChildren atomic.Bool
+	superseded  atomic.Bool // a successor exists; what was obtained with this must move
 }
 
 // NewGrant returns a grant of l obtained under parent, which is nil for what has
 // none.
 func NewGrant(l Lease, parent *Grant) *Grant {
 	g := &Grant{parent: parent}
+	if parent != nil {
+		parent.hasChildren.Store(true)
+	}
 	g.lease.Store(&l)
 	return g
 }

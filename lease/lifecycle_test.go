@@ -109,8 +109,9 @@ func TestCloseIsBoundedByItsContext(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(t, w.m.Close(ctx), context.DeadlineExceeded)
 		assert.Equal(t, 2*sec, w.now())
+		// What can be given back is, although a job hangs.
 		n, err := w.m.Release(t.Context())
-		require.ErrorContains(t, err, "still running")
+		require.NoError(t, err)
 		assert.Zero(t, n)
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -52,6 +54,7 @@ type Manager struct {
 	due     dueHeap
 	entries map[*Entry]struct{}
 	leases  lane
+	mints   lane // replacements: creations that hang must not hold up renewals
 	polls   lane // of their own: reads that hang must not hold up leases
 	jobs    int
 }
@@ -65,6 +68,9 @@ type lane struct {
 func (m *Manager) lane(e *Entry) *lane {
 	if e.read != nil {
 		return &m.polls
+	}
+	if e.action == Replace {
+		return &m.mints
 	}
 	return &m.leases
 }
@@ -159,14 +165,23 @@ func (m *Manager) Close(ctx context.Context) error {
 // the number of grants that could not be given back, and the first error.
 func (m *Manager) Release(ctx context.Context) (failed int, first error) {
 	select {
-	case <-m.done:
+	case <-m.stop:
 	default:
 		return 0, errors.New("lease: work on them is still running")
+	}
+	var entries []*Entry
+	got := make(chan struct{})
+	collect := func() { entries = slices.Collect(maps.Keys(m.entries)); close(got) }
+	select {
+	case <-m.done:
+		collect()
+	case m.inbox <- collect: // a job hangs: its loop lives on
+		<-got
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	slots := make(chan struct{}, m.workers)
-	for e := range m.entries {
+	for _, e := range entries {
 		g := e.cur.Load()
 		if e.keeper == nil || !g.Valid(m.clock()) {
 			continue
@@ -238,17 +253,19 @@ func (m *Manager) dispatch() {
 			continue
 		}
 		if l := m.lane(e); e.isChild() && l.working >= m.workers {
-			e.queued = true
+			e.queued = l
 			l.waiting = append(l.waiting, e)
-			continue
+		} else {
+			m.start(e)
 		}
-		m.start(e)
+		e.at = never // until the outcome; but its end must be told meanwhile
+		m.push(e)
 	}
 }
 
 // start runs the entry's due action in a goroutine, which sends the outcome back.
 func (m *Manager) start(e *Entry) {
-	e.queued, e.busy, e.urgent = false, true, false
+	e.queued, e.busy, e.urgent = nil, true, false
 	action, g, child, l := e.action, e.cur.Load(), e.isChild(), m.lane(e)
 	m.jobs++
 	if child {
@@ -276,7 +293,7 @@ func (m *Manager) wakeWaiting(l *lane) {
 	for len(l.waiting) > 0 && l.working < m.workers && m.ctx.Err() == nil {
 		e := l.waiting[0]
 		l.waiting = l.waiting[1:]
-		if e.queued {
+		if e.queued == l {
 			m.start(e)
 		}
 	}
@@ -284,7 +301,7 @@ func (m *Manager) wakeWaiting(l *lane) {
 
 // schedule decides what comes next for e and when.
 func (m *Manager) schedule(e *Entry) {
-	if e.removed || e.busy || e.queued || m.ctx.Err() != nil {
+	if e.removed || e.busy || e.queued != nil || m.ctx.Err() != nil {
 		return
 	}
 	now := m.clock()

@@ -58,6 +58,9 @@ func New(roleID string, secretID SecretID, opts ...Option) *Method {
 
 // Login implements [auth.Method].
 func (m *Method) Login(ctx context.Context, client *api.Client) (*api.Secret, error) {
+	if err := auth.CheckMount(m.mount); err != nil {
+		return nil, fmt.Errorf("approle: %w", err)
+	}
 	roleID, err := m.roleID.Read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("approle: role-id: %w", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/seed-f5e1ac40/leasehold/secret"
@@ -74,10 +75,19 @@ func mysqlNumber(err error) uint64 {
 // withoutPassword returns err, or its text without the password if that is in it: the
 // errors of net/url quote the whole address, and open may well build one.
 func withoutPassword(err error, password secret.String) error {
+	var unparsed *url.Error
+	if errors.As(err, &unparsed) {
+		return errors.New("what was made of the credential is no valid URL (an escape is missing?)") // its text quotes fragments of it
+	}
 	text := err.Error()
 	clean := text
 	plain := password.Reveal()
-	for _, form := range []string{plain, url.QueryEscape(plain), url.PathEscape(plain)} {
+	user := strings.TrimPrefix(url.UserPassword("", plain).String(), ":")
+	forms := []string{plain, url.QueryEscape(plain), url.PathEscape(plain), user}
+	for _, form := range forms[:4:4] {
+		forms = append(forms, strings.Trim(strconv.Quote(form), `"`))
+	}
+	for _, form := range forms {
 		if form != "" {
 			clean = strings.ReplaceAll(clean, form, "[password]")
 		}

@@ -103,7 +103,7 @@ var codeMutations = []mutation{
 	{
 		Law: 14, What: "a patient reader fails with an impatient one",
 		File: "cache/shared.go",
-		Old:  "(ctx.Err() != nil || errors.Is(f.err, context.DeadlineExceeded))", New: "(ctx.Err() != nil || errors.Is(f.err, errors.ErrUnsupported))",
+		Old:  "(limited && errors.Is(f.err, context.DeadlineExceeded))", New: "(limited && errors.Is(f.err, errors.ErrUnsupported))",
 		Package: ".", Test: "^TestLaw14APatientReaderOutlastsAnImpatientOneThatItJoined$",
 	},
 	{

@@ -109,11 +109,10 @@ func hint(r Request, e *Error, class lease.Class) string {
 
 func networkHint(err error) string {
 	var dial *net.OpError
-	var certErr interface{ Error() string }
 	switch {
 	case err == nil:
 		return ""
-	case strings.Contains(err.Error(), "x509:") && errors.As(err, &certErr):
+	case strings.Contains(err.Error(), "x509:"):
 		return "check TLS.CACert and TLS.ServerName"
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "Address says https, but the server speaks http"

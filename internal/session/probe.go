@@ -48,6 +48,15 @@ func (s *Session) deadAfterAll(ctx context.Context, t *token) bool {
 	if !t.lookedUp.Load() || t.limited {
 		return false
 	}
+	select {
+	case s.looking <- struct{}{}:
+		defer func() { <-s.looking }()
+	case <-ctx.Done():
+		return false
+	}
+	if t.grant.Ended() {
+		return true // who looked before has seen it
+	}
 	s.mu.Lock()
 	now := s.clock().Mono
 	wait := now < s.next.lookup
@@ -59,7 +68,11 @@ func (s *Session) deadAfterAll(ctx context.Context, t *token) bool {
 		return false
 	}
 	var le *lease.Error
-	return errors.As(s.lookupSelf(ctx, t), &le) && (le.Class == lease.Refused || le.Class == lease.ParentDead)
+	dead := errors.As(s.lookupSelf(ctx, t), &le) && (le.Class == lease.Refused || le.Class == lease.ParentDead)
+	if dead {
+		t.grant.End()
+	}
+	return dead
 }
 
 func (s *Session) lookupSelf(ctx context.Context, t *token) error {
@@ -98,7 +111,11 @@ func (s *Session) probePolicies(ctx context.Context, t *token) bool {
 		if fresh.kind != "batch" {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 			defer cancel()
-			_ = s.revokeToken(ctx, fresh)
+			if s.revokeToken(ctx, fresh) != nil {
+				s.mu.Lock()
+				s.mine = append(s.mine, fresh) // Close tries again
+				s.mu.Unlock()
+			}
 		}
 		return false
 	}

@@ -26,6 +26,7 @@ type Request struct {
 	// Create marks what makes something new at each call, whatever its method: it
 	// goes out on a connection of its own, and is never repeated blindly (law 7).
 	Create bool
+	Quiet  bool // the caller reports failed attempts
 }
 
 // Response is Vault's answer.
@@ -62,16 +63,18 @@ func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
 		ctx, cancel = context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return nil, s.gaveUp(ctx, r, nil)
-	case <-s.ctx.Done():
-		return nil, ErrClosed
-	}
+	var last error
 	for attempt := 0; ; attempt++ {
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, s.gaveUp(ctx, r, last)
+		case <-s.ctx.Done():
+			return nil, ErrClosed
+		}
 		resp, err := s.Once(ctx, r)
+		<-s.slots // a pause holds up nobody else
+		last = err
 		if err == nil {
 			return resp, nil
 		}
@@ -81,6 +84,9 @@ func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
 		}
 		if s.closed.Load() {
 			return nil, ErrClosed
+		}
+		if !r.Quiet {
+			s.Report(lease.ReadFailed, r.Path, err)
 		}
 		if pause(ctx, retryPause(attempt, err)) != nil {
 			return nil, s.gaveUp(ctx, r, err)
@@ -217,8 +223,13 @@ func (s *Session) tokenless(ctx context.Context, r Request, err error) error {
 			err = fmt.Errorf("%w; the latest login failed: %w", err, st.Err)
 		}
 	}
-	return fmt.Errorf("leasehold: %s %s: no valid token: %w", r.Op, r.Path, err)
+	return &unsentError{fmt.Errorf("leasehold: %s %s: no valid token: %w", r.Op, r.Path, err)}
 }
+
+// unsentError is the failure of a request that was not sent.
+type unsentError struct{ error }
+
+func (e *unsentError) Unwrap() error { return e.error }
 
 // gaveUp is the error of a request whose ctx ended while it waited or was repeated.
 func (s *Session) gaveUp(ctx context.Context, r Request, last error) error {
@@ -280,7 +291,8 @@ func MayPass(err error) bool {
 // the same: it was sent, and the answer was lost or came from in between.
 func Ambiguous(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) {
+	var unsent *unsentError // what it wraps is the login's failure
+	if !errors.As(err, &e) || errors.As(err, &unsent) {
 		return false
 	}
 	var dial *net.OpError

@@ -52,9 +52,10 @@ type Session struct {
 	slots   chan struct{} // foreground requests
 	budget  creations
 
-	tokens *lease.Entry // the token's life; set once by New
-	cur    atomic.Pointer[token]
-	login  chan struct{} // one login at a time: holds the permit
+	tokens  *lease.Entry // the token's life; set once by New
+	cur     atomic.Pointer[token]
+	login   chan struct{} // one login at a time: holds the permit
+	looking chan struct{} // one lookup-self of a doubted token at a time
 
 	mu      sync.Mutex // guards the next four
 	mine    []*token   // tokens of ours that may still be alive
@@ -75,10 +76,11 @@ type Session struct {
 func New(ctx context.Context, cfg Config) (*Session, error) {
 	clock := lease.SystemClock()
 	s := &Session{
-		cfg:   cfg,
-		clock: clock,
-		slots: make(chan struct{}, cfg.Requests),
-		login: make(chan struct{}, 1),
+		cfg:     cfg,
+		clock:   clock,
+		slots:   make(chan struct{}, cfg.Requests),
+		login:   make(chan struct{}, 1),
+		looking: make(chan struct{}, 1),
 	}
 	s.budget.clock = clock
 	wire, err := newTransport(s)
@@ -129,7 +131,7 @@ func (s *Session) firstLogin(ctx context.Context) (*token, error) {
 		}
 		if ctx.Err() == nil || attempt == 0 {
 			failures = append(failures, err)
-			s.event(lease.ObtainFailed, err)
+			s.Report(lease.ObtainFailed, "token", err)
 		}
 		var le *lease.Error
 		if errors.As(err, &le) && (le.Class == lease.Permanent || le.Class == lease.Refused) {
@@ -169,14 +171,15 @@ type TokenInfo struct {
 	Valid    bool
 }
 
-// OnClose has f called at Close, unless undone before. After Close it does
-// nothing: what is made then fails by itself.
+// OnClose has f called at Close, unless undone before; after Close, at once.
 func (s *Session) OnClose(f func()) (undo func()) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed.Load() {
+		s.mu.Unlock()
+		f()
 		return func() {}
 	}
+	defer s.mu.Unlock()
 	n := s.closerN
 	s.closerN++
 	if s.closers == nil {
@@ -292,9 +295,10 @@ func waitFor(ctx context.Context, g *sync.WaitGroup, what string) error {
 	}
 }
 
-func (s *Session) event(kind lease.EventKind, err error) {
+// Report makes an event of a failure that no lease has.
+func (s *Session) Report(kind lease.EventKind, name string, err error) {
 	if s.cfg.OnEvent != nil {
-		s.cfg.OnEvent(lease.Event{Time: s.clock().Wall, Kind: kind, Name: "token", Err: err})
+		s.cfg.OnEvent(lease.Event{Time: s.clock().Wall, Kind: kind, Name: name, Err: err})
 	}
 }
 

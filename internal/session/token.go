@@ -61,17 +61,22 @@ const abandonedLogin = 5 * time.Second
 // caller, so that a token which comes when the caller or the client has gone can be
 // revoked: nobody else knows of it (failure code A14).
 func (s *Session) logIn(ctx context.Context) (*token, error) {
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 	select {
 	case s.login <- struct{}{}:
 	case <-ctx.Done():
+		cancel()
 		return nil, s.unanswered(ctx)
+	case <-own.Done(): // an earlier one hangs
+		cancel()
+		return nil, s.unanswered(own)
 	}
 	type outcome struct {
 		t   *token
 		err error
 	}
 	result := make(chan outcome) // without a buffer: what is not taken is not sent
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	gone := make(chan struct{})  // closed when nobody waits any more
 	s.mu.Lock()
 	if s.closed.Load() {
 		s.mu.Unlock()
@@ -85,13 +90,12 @@ func (s *Session) logIn(ctx context.Context) (*token, error) {
 		t, err := s.logInOnce(own)
 		select {
 		case result <- outcome{t, err}:
-		case <-ctx.Done():
-			s.discard(t)
-		case <-s.ctx.Done():
+		case <-gone:
 			s.discard(t)
 		}
 	})
 	s.mu.Unlock()
+	defer close(gone)
 	select {
 	case r := <-result:
 		return r.t, r.err
@@ -101,6 +105,13 @@ func (s *Session) logIn(ctx context.Context) (*token, error) {
 	case <-s.ctx.Done():
 		time.AfterFunc(abandonedLogin, cancel)
 		return nil, ErrClosed
+	case <-own.Done(): // a method that does not heed its context must not be waited for
+		select {
+		case r := <-result:
+			return r.t, r.err
+		case <-time.After(time.Second):
+			return nil, s.unanswered(own)
+		}
 	}
 }
 
@@ -222,12 +233,26 @@ func (s *Session) adopt(ctx context.Context, t *token) {
 	}
 	s.next.loggedIn(now)
 	s.mu.Unlock()
-	s.cur.Store(t)
 	if !t.limited {
 		// Learned now, while the token is surely good: later, a lookup that is
 		// refused tells a dead token from a missing permission (law 6).
 		t.lookedUp.Store(s.lookupSelf(ctx, t) == nil)
 	}
+	s.cur.Store(t) // last: the manager must learn of it at once
+}
+
+// tokenOf returns the token of a grant, which need not be the current one; nil if it
+// is not known any more.
+func (s *Session) tokenOf(g *lease.Grant) *token {
+	if t := s.cur.Load(); t.grant == g {
+		return t
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.mine, func(t *token) bool { return t.grant == g }); i >= 0 {
+		return s.mine[i]
+	}
+	return nil
 }
 
 // acquire returns the current token with one use taken, waiting for a new one if
@@ -257,7 +282,10 @@ type tokenKeeper struct{ s *Session }
 // Renew implements lease.Keeper with renew-self. It sends no increment, which
 // could only shorten the token's life (failure code F13).
 func (k tokenKeeper) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, error) {
-	t := k.s.cur.Load()
+	t := k.s.tokenOf(g)
+	if t == nil {
+		return lease.Lease{}, errors.New("leasehold: renew the token: it was replaced meanwhile")
+	}
 	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout(g, k.s.clock()))
 	defer cancel()
 	resp, err := k.s.send(ctx, Request{Op: "renew the token", Method: "POST", Path: "auth/token/renew-self", Body: struct{}{}, Namespace: k.s.cfg.AuthNamespace}, t)

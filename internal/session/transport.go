@@ -129,6 +129,11 @@ func single(h *http.Transport) *http.Transport {
 	one.DisableKeepAlives = true
 	one.ForceAttemptHTTP2 = false
 	one.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	one.Protocols = nil
+	if one.TLSClientConfig != nil {
+		// Clone has set h up for HTTP/2: the server would choose it, and be spoken to in HTTP/1.
+		one.TLSClientConfig.NextProtos = nil
+	}
 	return one
 }
 

@@ -1,0 +1,70 @@
+package leasehold_test
+
+import (
+	"context"
+	"encoding/pem"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-f5e1ac40/leasehold"
+	"github.com/seed-f5e1ac40/leasehold/kv"
+	"github.com/seed-f5e1ac40/leasehold/vaulttest"
+)
+
+// overHTTP2 serves w's Vault by https, as real ones do.
+func overHTTP2(t *testing.T, w *world) (*httptest.Server, string) {
+	t.Helper()
+	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		out := r.Clone(r.Context())
+		out.RequestURI = ""
+		out.URL.Scheme, out.URL.Host = "http", "vault.test:8200"
+		resp, err := w.Client().Transport.RoundTrip(out)
+		if err != nil {
+			panic(err)
+		}
+		defer resp.Body.Close()
+		maps.Copy(rw.Header(), resp.Header)
+		rw.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(rw, resp.Body)
+	})
+	s := httptest.NewUnstartedServer(h)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600))
+	return s, ca
+}
+
+// TestANewClientSpeaksToAVaultThatPrefersHTTP2: the connections that are used once
+// (law 7) must not agree on HTTP/2 and then speak HTTP/1. Mutation: they do.
+func TestANewClientSpeaksToAVaultThatPrefersHTTP2(t *testing.T) {
+	w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+	s, ca := overHTTP2(t, w)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	t.Run("own", func(t *testing.T) {
+		c, err := leasehold.New(ctx, w.config(func(c *leasehold.Config) { c.HTTPClient = nil; c.Address = s.URL; c.TLS.CACert = ca }))
+		require.NoError(t, err)
+		_, err = kv.Get[map[string]any](ctx, c.KV("secret"), "app/config")
+		require.NoError(t, err)
+		w.open(c)
+		require.NoError(t, c.Close(ctx))
+	})
+	t.Run("used client", func(t *testing.T) {
+		resp, err := s.Client().Get(s.URL + "/v1/sys/health")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		c, err := leasehold.New(ctx, w.config(func(c *leasehold.Config) { c.HTTPClient = s.Client(); c.Address = s.URL }))
+		require.NoError(t, err)
+		require.NoError(t, c.Close(ctx))
+	})
+}
