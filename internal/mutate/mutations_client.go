@@ -15,7 +15,7 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw01SourcesAreReadAfreshAtEachLogin$",
 	},
 	{
-		Law: 1, What: "a login is stamped when its answer is there", File: "internal/session/token.go",
+		Law: 1, What: "a login is stamped when its answer is there", File: "internal/session/login.go",
 		Old: "newToken(answer, peek, sent)", New: "newToken(answer, peek, func() lease.Instant { _ = sent; return s.clock() }())",
 		Package: ".", Test: "^TestLaw01LoginTimeIsStampedBeforeTheRequest$",
 	},
@@ -25,12 +25,12 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw02ALeaseEndsWithItsToken$",
 	},
 	{
-		Law: 2, What: "a lease is renewed at the pace of its token", File: "lease/manager.go",
+		Law: 2, What: "a lease is renewed at the pace of its token", File: "lease/schedule.go",
 		Old: "state.TTL, state.Age, state.Left = l.TTL,", New: "state.TTL, state.Age, state.Left = g.Life(),",
 		Package: ".", Test: "^TestLaw02ARenewedTokenIsNoReasonToTouchItsChildren$",
 	},
 	{
-		Law: 3, What: "children stay under the token that was handed over", File: "lease/entry.go",
+		Law: 3, What: "children stay under the token that was handed over", File: "lease/outcome.go",
 		Old: "old.superseded.Store(true)", New: "old.superseded.Store(false)",
 		Package: ".", Test: "^TestLaw03TheTokenIsReplacedBeforeItEnds$",
 	},
@@ -40,12 +40,12 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw03TheTokenIsReplacedBeforeItEnds$",
 	},
 	{
-		Law: 3, What: "the handover takes all of what is left", File: "lease/manager.go",
+		Law: 3, What: "the handover takes all of what is left", File: "lease/schedule.go",
 		Old: "longestSpread)/2))", New: "longestSpread)))",
 		Package: ".", Test: "^TestLaw03ChildrenMoveOverWithinHalfOfWhatIsLeft$",
 	},
 	{
-		Law: 4, What: "a truncated renewal is taken for a full one", File: "lease/entry.go",
+		Law: 4, What: "a truncated renewal is taken for a full one", File: "lease/outcome.go",
 		Old: "|| l.truncated()", New: "|| false",
 		Package: ".", Test: "^TestLaw04",
 	},
@@ -145,7 +145,7 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw08NoRenewalSendsAnIncrement$",
 	},
 	{
-		Law: 8, What: "batch tokens are renewed", File: "internal/session/token.go",
+		Law: 8, What: "batch tokens are renewed", File: "internal/session/login.go",
 		Old: `a.Renewable && kind != "batch" && uses == 0`, New: "a.Renewable && uses == 0",
 		Package: ".", Test: "^TestA5BatchTokensAreReplacedAndNeverRenewed$",
 	},
@@ -155,7 +155,7 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestA5ATokenThatIsNotRenewableIsNotRenewed$",
 	},
 	{
-		Law: 8, What: "a missing permission to renew is told each time", File: "lease/entry.go",
+		Law: 8, What: "a missing permission to renew is told each time", File: "lease/outcome.go",
 		Old: "if !e.toldRefused {", New: "if e.m != nil {",
 		Package: ".", Test: "^TestA6AMissingPermissionToRenewIsToldOnce$",
 	},
@@ -230,7 +230,7 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw18CloseRevokesEveryTokenOfOurs$",
 	},
 	{
-		Law: 18, What: "a given token is revoked", File: "internal/session/token.go",
+		Law: 18, What: "a given token is revoked", File: "internal/session/login.go",
 		Old: "owned = o.Owned()", New: "owned = o.Owned() || o != nil",
 		Package: ".", Test: "^TestLaw18AGivenTokenIsNeverRevokedButItsLeasesAre$",
 	},
@@ -270,17 +270,17 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw23WatchedValuesDoNotHoldUpLeases$",
 	},
 	{
-		Law: 3, What: "a handover outwaits a lease that ends sooner", File: "lease/manager.go",
+		Law: 3, What: "a handover outwaits a lease that ends sooner", File: "lease/schedule.go",
 		Old: "min(state.Left, longestSpread)", New: "min(g.parent.Left(now), longestSpread)",
 		Package: ".", Test: "^TestLaw03AHandoverDoesNotOutwaitALeaseThatEndsSooner$",
 	},
 	{
-		Law: 18, What: "a login ends with its caller, and its token is lost", File: "internal/session/token.go",
+		Law: 18, What: "a login ends with its caller, and its token is lost", File: "internal/session/login.go",
 		Old: "context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)", New: "context.WithTimeout(ctx, attemptTimeout)",
 		Package: ".", Test: "^TestA14ALoginThatNobodyWaitsForLeavesNoToken$",
 	},
 	{
-		Law: 18, What: "a token that is not accepted is left", File: "internal/session/token.go",
+		Law: 18, What: "a token that is not accepted is left", File: "internal/session/login.go",
 		Old: "s.discard(&token{", New: "_ = (&token{",
 		Package: ".", Test: "^TestA14AFailedStartLeavesNoToken$",
 	},
@@ -310,7 +310,7 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw21ATokenGoesToNoForeignHost$",
 	},
 	{
-		Law: 22, What: "a failure is no event", File: "lease/entry.go",
+		Law: 22, What: "a failure is no event", File: "lease/outcome.go",
 		Old: "m.event(e, kind, err)", New: "_ = kind",
 		Package: ".", Test: "^TestLaw22EachBackgroundFailureIsVisibleThreeWays$",
 	},

@@ -10,32 +10,32 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 2, What: "a parent that is renewed has its children replaced",
-		File: "lease/entry.go", Old: "g.lease.Store(&l)\n", New: "g.lease.Store(&l)\n\t\tg.superseded.Store(true)\n\t\tfor c := range m.entries {\n\t\t\tm.schedule(c)\n\t\t}\n",
+		File: "lease/outcome.go", Old: "g.lease.Store(&l)\n", New: "g.lease.Store(&l)\n\t\tg.superseded.Store(true)\n\t\tfor c := range m.entries {\n\t\t\tm.schedule(c)\n\t\t}\n",
 		Package: "./lease", Test: "^TestLaw02",
 	},
 	{
 		Law: 3, What: "children stay with the parent that was replaced",
-		File: "lease/entry.go", Old: "old.superseded.Store(true)", New: "old.superseded.Store(false)",
+		File: "lease/outcome.go", Old: "old.superseded.Store(true)", New: "old.superseded.Store(false)",
 		Package: "./lease", Test: "^TestLaw03",
 	},
 	{
 		Law: 3, What: "children are spread over all that the old parent has left",
-		File: "lease/manager.go", Old: "min(state.Left, longestSpread)/2)", New: "min(state.Left, longestSpread))",
+		File: "lease/schedule.go", Old: "min(state.Left, longestSpread)/2)", New: "min(state.Left, longestSpread))",
 		Package: "./lease", Test: "^TestLaw03",
 	},
 	{
 		Law: 3, What: "a lease that ends before its old parent outwaits its own end",
-		File: "lease/manager.go", Old: "min(state.Left, longestSpread)/2)", New: "min(g.parent.Left(now), longestSpread)/2)",
+		File: "lease/schedule.go", Old: "min(state.Left, longestSpread)/2)", New: "min(g.parent.Left(now), longestSpread)/2)",
 		Package: "./lease", Test: "^TestLaw03",
 	},
 	{
 		Law: 3, What: "all children move at once",
-		File: "lease/manager.go", Old: "step.In = time.Duration(state.Rand", New: "step.In = time.Duration(0 * state.Rand",
+		File: "lease/schedule.go", Old: "step.In = time.Duration(state.Rand", New: "step.In = time.Duration(0 * state.Rand",
 		Package: "./lease", Test: "^TestLaw03",
 	},
 	{
 		Law: 4, What: "a truncated grant is taken for a good one",
-		File: "lease/entry.go", Old: "e.ending = e.ending || l.truncated()", New: "_ = l.truncated()",
+		File: "lease/outcome.go", Old: "e.ending = e.ending || l.truncated()", New: "_ = l.truncated()",
 		Package: "./lease", Test: "^TestLaw04",
 	},
 	{
@@ -45,7 +45,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 4, What: "a replacement starts although one is running",
-		File: "lease/manager.go", Old: "if e.removed || e.busy || e.queued", New: "if e.removed || e.queued",
+		File: "lease/schedule.go", Old: "if e.removed || e.busy || e.queued", New: "if e.removed || e.queued",
 		Package: "./lease", Test: "^TestLaw04",
 	},
 	{
@@ -95,17 +95,17 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 8, What: "a refused renewal is tried again and again",
-		File: "lease/entry.go", Old: "e.noRenew = true", New: "e.noRenew = false",
+		File: "lease/outcome.go", Old: "e.noRenew = true", New: "e.noRenew = false",
 		Package: "./lease", Test: "^TestLaw08",
 	},
 	{
 		Law: 8, What: "a refused renewal is told each time",
-		File: "lease/entry.go", Old: "e.toldRefused = true", New: "e.toldRefused = false",
+		File: "lease/outcome.go", Old: "e.toldRefused = true", New: "e.toldRefused = false",
 		Package: "./lease", Test: "^TestLaw08",
 	},
 	{
 		Law: 9, What: "a lease's age begins when the answer came",
-		File: "lease/manager.go", Old: "l.TTL, now.Mono-l.Sent.Mono, g.Left(now)", New: "l.TTL, 0, g.Left(now)",
+		File: "lease/schedule.go", Old: "l.TTL, now.Mono-l.Sent.Mono, g.Left(now)", New: "l.TTL, 0, g.Left(now)",
 		Package: "./lease", Test: "^TestLaw09",
 	},
 	{
@@ -210,7 +210,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 23, What: "the token waits for a worker",
-		File: "lease/manager.go", Old: "e.isChild() && l.working >= m.workers {", New: "l.working >= m.workers {",
+		File: "lease/schedule.go", Old: "e.isChild() && l.working >= m.workers {", New: "l.working >= m.workers {",
 		Package: "./lease", Test: "^TestLaw23",
 	},
 }

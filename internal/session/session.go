@@ -159,7 +159,7 @@ func (s *Session) Token() (TokenInfo, bool) {
 	if t == nil {
 		return TokenInfo{}, false
 	}
-	return TokenInfo{Accessor: t.accessor, Type: t.kind, Policies: t.policies, Expires: t.grant.Expires(), Valid: t.grant.Valid(s.clock())}, true
+	return TokenInfo{Accessor: t.accessor, Type: t.kind, Policies: t.policies, Expires: t.grant.Expires()}, true
 }
 
 // TokenInfo describes the token without being it.
@@ -168,7 +168,6 @@ type TokenInfo struct {
 	Type     string
 	Policies []string
 	Expires  time.Time
-	Valid    bool
 }
 
 // OnClose has f called at Close, unless undone before; after Close, at once.

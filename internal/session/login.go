@@ -1,0 +1,196 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/seed-f5e1ac40/leasehold/auth"
+	"github.com/seed-f5e1ac40/leasehold/lease"
+	"github.com/seed-f5e1ac40/leasehold/secret"
+)
+
+// abandonedLogin bounds a login that nobody waits for any more.
+const abandonedLogin = 5 * time.Second
+
+// logIn obtains a token by the configured method. At most one login is under way
+// (law 1): a second caller waits, and then logs in anew. The login outlives its
+// caller, so that a token which comes when the caller or the client has gone can be
+// revoked: nobody else knows of it (failure code A14).
+func (s *Session) logIn(ctx context.Context) (*token, error) {
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	select {
+	case s.login <- struct{}{}:
+	case <-ctx.Done():
+		cancel()
+		return nil, s.unanswered(ctx)
+	case <-own.Done(): // an earlier one hangs
+		cancel()
+		return nil, s.unanswered(own)
+	}
+	type outcome struct {
+		t   *token
+		err error
+	}
+	result := make(chan outcome) // without a buffer: what is not taken is not sent
+	gone := make(chan struct{})  // closed when nobody waits any more
+	s.mu.Lock()
+	if s.closed.Load() {
+		s.mu.Unlock()
+		cancel()
+		<-s.login
+		return nil, ErrClosed
+	}
+	s.logins.Go(func() {
+		defer func() { <-s.login }()
+		defer cancel()
+		t, err := s.logInOnce(own)
+		select {
+		case result <- outcome{t, err}:
+		case <-gone:
+			s.discard(t)
+		}
+	})
+	s.mu.Unlock()
+	defer close(gone)
+	select {
+	case r := <-result:
+		return r.t, r.err
+	case <-ctx.Done():
+		time.AfterFunc(abandonedLogin, cancel)
+		return nil, s.unanswered(ctx)
+	case <-s.ctx.Done():
+		time.AfterFunc(abandonedLogin, cancel)
+		return nil, ErrClosed
+	case <-own.Done(): // a method that does not heed its context must not be waited for
+		select {
+		case r := <-result:
+			return r.t, r.err
+		case <-time.After(time.Second):
+			return nil, s.unanswered(own)
+		}
+	}
+}
+
+// unanswered is the error of a login that took longer than its caller had time.
+func (s *Session) unanswered(ctx context.Context) error {
+	return &lease.Error{Class: lease.Transient, Err: &Error{
+		Op: "log in", Path: "auth", Namespace: s.cfg.AuthNamespace, Err: context.Cause(ctx), Hint: "no answer so far: is Address right, and Vault reachable from here?",
+	}}
+}
+
+func (s *Session) logInOnce(ctx context.Context) (*token, error) {
+	client, peek, err := s.loginClient()
+	if err != nil {
+		return nil, &lease.Error{Class: lease.Permanent, Err: err}
+	}
+	sent := s.clock() // before the request: law 1
+	answer, err := callLogin(ctx, s.cfg.Auth, client)
+	if err != nil {
+		return nil, s.loginError(ctx, err, peek)
+	}
+	owned := true
+	if o, ok := s.cfg.Auth.(auth.Owner); ok {
+		owned = o.Owned()
+	}
+	t, err := newToken(answer, peek, sent)
+	if err != nil {
+		if answer != nil && answer.Auth != nil && answer.Auth.ClientToken != "" {
+			s.discard(&token{value: secret.NewString(answer.Auth.ClientToken), owned: owned})
+		}
+		return nil, &lease.Error{Class: lease.Permanent, Err: err}
+	}
+	t.owned = owned
+	return t, nil
+}
+
+// discard revokes a token that nobody will use.
+func (s *Session) discard(t *token) {
+	if t == nil || !t.owned || t.kind == "batch" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), abandonedLogin)
+	defer cancel()
+	_ = s.revokeToken(ctx, t)
+}
+
+// callLogin calls the method. Its panic becomes an error without the panic's value,
+// which may hold the credential.
+func callLogin(ctx context.Context, m auth.Method, c *api.Client) (_ *api.Secret, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the auth method panicked (%T)", p)
+		}
+	}()
+	return m.Login(ctx, c)
+}
+
+// newToken makes a token of a login's answer.
+func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, error) {
+	if answer == nil || answer.Auth == nil {
+		return nil, errors.New("leasehold: log in: the answer holds no token")
+	}
+	a := answer.Auth
+	if a.MFARequirement != nil {
+		return nil, errors.New("leasehold: log in: the role requires multi-factor authentication, which a service cannot do")
+	}
+	if a.ClientToken == "" {
+		return nil, errors.New("leasehold: log in: the answer holds no token")
+	}
+	kind, uses := peek.about(a.ClientToken)
+	asked := time.Duration(a.LeaseDuration) * time.Second
+	if answer.Data != nil { // a lookup-self, of a token that was given
+		kind, _ = answer.Data["type"].(string)
+		uses = number(answer.Data["num_uses"])
+		if c := number(answer.Data["creation_ttl"]); c > 0 {
+			asked = time.Duration(c) * time.Second
+		}
+	}
+	if uses > 0 && uses <= reservedUses {
+		return nil, fmt.Errorf("leasehold: log in: the token has only %d uses; at least %d are needed (raise token_num_uses, 0 is unlimited)", uses, reservedUses+1)
+	}
+	t := &token{
+		value:    secret.NewString(a.ClientToken),
+		accessor: a.Accessor,
+		kind:     kind,
+		policies: union(a.Policies, a.TokenPolicies, a.IdentityPolicies),
+		asked:    asked,
+		limited:  uses > 0,
+	}
+	t.uses.Store(uses)
+	ttl := time.Duration(a.LeaseDuration) * time.Second
+	if (kind == "batch" || answer.Data != nil) && ttl > time.Second {
+		// A batch token counts from the start of the second that it was made in, and a
+		// lookup rounds: either may promise up to a second that is not there.
+		ttl -= time.Second
+	}
+	t.grant = lease.NewGrant(lease.Lease{
+		TTL:   ttl,
+		Asked: asked,
+		Sent:  sent,
+		// Renewing spends uses, and a batch token cannot be renewed at all.
+		Renewable: a.Renewable && kind != "batch" && uses == 0,
+		Capped:    Capped(answer.Warnings),
+	}, nil)
+	return t, nil
+}
+
+func number(v any) int64 {
+	n, ok := v.(json.Number)
+	if !ok {
+		return 0
+	}
+	i, _ := n.Int64()
+	return i
+}
+
+func union(lists ...[]string) []string {
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
