@@ -69,6 +69,7 @@ func TestLaw06AllWhoMeetADeadTokenAtOnceAreServed(t *testing.T) {
 		})
 		time.Sleep(2 * time.Minute)
 		w.RevokeToken(w.token())
+		w.Fail(vaulttest.Fault{Path: "secret/data/user/", Delay: time.Second}) // all are on their way before the first learns of it
 		var wg sync.WaitGroup
 		for i := range 10 {
 			wg.Go(func() {
