@@ -48,9 +48,7 @@ func (c *Client) Load(ctx context.Context, dst any) error {
 		if err == nil {
 			// Into a new value: a map or a pointer would be filled in place, and dst changed.
 			fresh := reflect.New(f.value.Type())
-			if err = kv.Unmarshal(f.mount+"/"+f.path, s.data, f.key, fresh.Interface()); err == nil {
-				f.value.Set(fresh.Elem())
-			}
+			err = kv.Unmarshal(f.mount+"/"+f.path, s.data, f.key, fresh.Interface())
 		}
 		if err != nil && (!f.optional || !missing(err)) {
 			errs = append(errs, fmt.Errorf("field %s: %w", f.name, err))
@@ -58,6 +56,11 @@ func (c *Client) Load(ctx context.Context, dst any) error {
 	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)
+	}
+	for _, f := range fields { // again, over what was there, now that all of it fits
+		if s := secrets[f.source()]; s.err == nil {
+			_ = kv.Unmarshal(f.mount+"/"+f.path, s.data, f.key, f.value.Addr().Interface()) // an optional field may be missing
+		}
 	}
 	v.Elem().Set(filled.Elem())
 	return nil

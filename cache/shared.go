@@ -25,7 +25,8 @@ type stored[V any] struct {
 
 type flight[V any] struct {
 	done      chan struct{}
-	abandoned bool // the leader went away; somebody else must ask
+	abandoned bool      // the leader went away; somebody else must ask
+	ends      time.Time // what the leader had time for, where that was the reason
 	value     V
 	err       error
 }
@@ -57,7 +58,7 @@ func (s *Shared[K, V]) Do(ctx context.Context, key K, maxAge time.Duration, fetc
 		s.mu.Unlock()
 		select {
 		case <-f.done:
-			if !f.abandoned {
+			if !f.abandoned || f.noLonger(ctx) {
 				return f.value, f.err
 			}
 		case <-ctx.Done():
@@ -82,9 +83,19 @@ func (s *Shared[K, V]) lead(ctx context.Context, key K, f *flight[V], fetch func
 	f.value, f.err = fetch(ctx)
 	// A deadline is the leader's own, also where it gave up just before it: who has more
 	// time asks again. Without one, the others would have done no better.
-	_, limited := ctx.Deadline()
+	ends, limited := ctx.Deadline()
 	f.abandoned = f.err != nil && (ctx.Err() != nil || (limited && errors.Is(f.err, context.DeadlineExceeded)))
+	if limited && errors.Is(f.err, context.DeadlineExceeded) {
+		f.ends = ends
+	}
 	return f.value, f.err
+}
+
+// noLonger reports whether ctx gives little more time than the leader had, which gave up
+// for want of it: a thousand in turn would each ask once more.
+func (f *flight[V]) noLonger(ctx context.Context) bool {
+	end, limited := ctx.Deadline()
+	return limited && !f.ends.IsZero() && end.Sub(f.ends) < time.Second
 }
 
 func (s *Shared[K, V]) keep(key K, v stored[V]) {

@@ -268,7 +268,7 @@ func (c *Credential[T]) end() bool {
 func (c *Credential[T]) abandon() {
 	c.view.Drop(c.request.Path)
 	if h := c.unpublished.Load(); h != nil {
-		c.view.Go(func(ctx context.Context) { _ = c.release(ctx, h) })
+		c.view.Go(func(ctx context.Context) { _ = c.release(context.WithoutCancel(ctx), h) })
 	}
 }
 

@@ -138,7 +138,10 @@ func Open[T any](ctx context.Context, b Backend, r Request, decode func(*Grant) 
 		return nil, err
 	}
 	opened = true
-	if c.closed.Load() { // with the client, meanwhile
+	if c.closed.Load() { // with the client, meanwhile, which knew nothing of it
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = c.release(limited, c.cur.Load())
 		return nil, ErrClosed
 	}
 	return c, nil

@@ -12,6 +12,9 @@ import (
 	"github.com/seed-f5e1ac40/leasehold/secret"
 )
 
+// verifyTimeout bounds a verifier that heeds its context.
+const verifyTimeout = 30 * time.Second
+
 // keeper does for a Credential what the lease manager decides.
 type keeper[T any] struct{ c *Credential[T] }
 
@@ -64,14 +67,18 @@ func (c *Credential[T]) obtain(ctx context.Context) (*lease.Grant, error) {
 			return nil, err
 		}
 		h = &held[T]{grant: grant, id: secret.NewString(a.LeaseID), asked: grant.Lease().Asked, data: &Grant{Data: secret.NewBytes(a.Data), TTL: grant.Lease().TTL}}
-		c.unpublished.Store(h)
+		if old := c.unpublished.Swap(h); old != nil {
+			c.view.Go(func(ctx context.Context) { _ = c.release(context.WithoutCancel(ctx), old) })
+		}
 		c.life = grant.Life()
 	}
 	value, err := c.decode(h.data)
 	if err != nil {
 		return nil, &lease.Error{Class: lease.Permanent, Err: fmt.Errorf("leasehold: decode %s: %w", c.request.Path, err)}
 	}
-	if err := c.verify(ctx, value); err != nil {
+	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	if err := c.verify(limited, value); err != nil {
 		return nil, &lease.Error{Class: lease.Transient, Err: fmt.Errorf("leasehold: %s: the new credential was not accepted: %w", c.request.Path, err)}
 	}
 	h.value, h.data = value, nil
@@ -121,7 +128,7 @@ func (k keeper[T]) Release(ctx context.Context, g *lease.Grant) error {
 	if h := k.c.unpublished.Swap(nil); h != nil {
 		errs = append(errs, k.c.release(ctx, h))
 	}
-	if h := k.c.cur.Load(); h.grant == g {
+	if h := k.c.cur.Load(); h.grant == g && g.Valid(k.c.clock()) {
 		errs = append(errs, k.c.release(ctx, h))
 	}
 	return errors.Join(errs...)

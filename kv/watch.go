@@ -101,6 +101,9 @@ type watcher[T any] struct {
 	have      Metadata // of the published value; only one poll runs at a time
 }
 
+// verifyTimeout bounds a verifier that heeds its context.
+const verifyTimeout = 30 * time.Second
+
 // pollTimeout bounds one read of a watched secret.
 const pollTimeout = 10 * time.Second
 
@@ -144,5 +147,7 @@ func (w *watcher[T]) check(ctx context.Context, s Secret[T]) (err error) {
 			err = fmt.Errorf("leasehold: watch %s/%s: version %d was not accepted: %w", w.store.mount, w.path, s.Metadata.Version, err)
 		}
 	}()
-	return w.verify(ctx, s.Value)
+	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	return w.verify(limited, s.Value)
 }

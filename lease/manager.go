@@ -60,7 +60,8 @@ type Manager struct {
 // lane is work of one kind, of which only so much is done at once.
 type lane struct {
 	working int
-	waiting []*Entry // due, and waiting for a worker
+	named   map[string]int // of these, by name
+	waiting []*Entry       // due, and waiting for a worker
 }
 
 func (m *Manager) lane(e *Entry) *lane {
@@ -71,6 +72,22 @@ func (m *Manager) lane(e *Entry) *lane {
 		return &m.mints
 	}
 	return &m.leases
+}
+
+// room reports whether e may start. One name gets half of the workers at most: an engine that
+// hangs must not hold up the others.
+func (m *Manager) room(l *lane, e *Entry) bool {
+	return l.working < m.workers && (e.read != nil || l.named[e.name] < max(1, m.workers/2))
+}
+
+func (l *lane) count(name string, n int) {
+	if l.named == nil {
+		l.named = make(map[string]int)
+	}
+	l.working += n
+	if l.named[name] += n; l.named[name] == 0 {
+		delete(l.named, name)
+	}
 }
 
 // longestTimer bounds how long the loop sleeps: timers stop while a machine is
@@ -181,7 +198,7 @@ func (m *Manager) Release(ctx context.Context) (failed int, first error) {
 	slots := make(chan struct{}, m.workers)
 	for _, e := range entries {
 		g := e.cur.Load()
-		if e.keeper == nil || !g.Valid(m.clock()) {
+		if e.keeper == nil {
 			continue
 		}
 		slots <- struct{}{}

@@ -105,9 +105,8 @@ func (m *Manager) replaced(e *Entry, next *Grant) {
 		if child.read != nil || child.cur.Load().parent != old {
 			continue
 		}
-		if child.err != nil && child.err.Class == ParentDead {
-			child.failures, child.err = 0, nil // cured
-		}
+		// Whatever failed may have failed for the old one's sake, its login's failure included.
+		child.failures, child.err = 0, nil
 		m.schedule(child)
 	}
 }

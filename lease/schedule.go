@@ -17,7 +17,7 @@ func (m *Manager) dispatch() {
 			m.push(e)
 			continue
 		}
-		if l := m.lane(e); e.isChild() && l.working >= m.workers {
+		if l := m.lane(e); e.isChild() && !m.room(l, e) {
 			e.queued = l
 			l.waiting = append(l.waiting, e)
 		} else {
@@ -34,7 +34,7 @@ func (m *Manager) start(e *Entry) {
 	action, g, child, l := e.action, e.cur.Load(), e.isChild(), m.lane(e)
 	m.jobs++
 	if child {
-		l.working++
+		l.count(e.name, 1)
 	}
 	ctx, cancel := context.WithCancel(m.ctx)
 	e.cancel = cancel
@@ -45,7 +45,7 @@ func (m *Manager) start(e *Entry) {
 		m.inbox <- func() {
 			m.jobs--
 			if child {
-				l.working--
+				l.count(e.name, -1)
 			}
 			e.busy = false
 			m.finish(e, action, g, next, renewed, err)
@@ -55,13 +55,25 @@ func (m *Manager) start(e *Entry) {
 }
 
 func (m *Manager) wakeWaiting(l *lane) {
-	for len(l.waiting) > 0 && l.working < m.workers && m.ctx.Err() == nil {
-		e := l.waiting[0]
-		l.waiting = l.waiting[1:]
-		if e.queued == l {
+	if m.ctx.Err() != nil {
+		return
+	}
+	kept := l.waiting[:0]
+	for i, e := range l.waiting {
+		if l.working >= m.workers {
+			kept = append(kept, l.waiting[i:]...)
+			break
+		}
+		switch {
+		case e.queued != l: // not any more
+		case m.room(l, e):
 			m.start(e)
+		default:
+			kept = append(kept, e)
 		}
 	}
+	clear(l.waiting[len(kept):])
+	l.waiting = kept
 }
 
 // schedule decides what comes next for e and when.

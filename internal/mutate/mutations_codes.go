@@ -47,7 +47,7 @@ var codeMutations = []mutation{
 	{
 		Law: 13, What: "what was minted for nothing is left",
 		File:    "dynamic/credential.go",
-		Old:     "_ = c.release(ctx, h)",
+		Old:     "_ = c.release(context.WithoutCancel(ctx), h)",
 		New:     "_ = h",
 		Package: "./dynamic", Test: "^TestAnAnswerThatDoesNotDecodeIsAnErrorAndGivenBack$",
 	},

@@ -210,7 +210,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 23, What: "the token waits for a worker",
-		File: "lease/schedule.go", Old: "e.isChild() && l.working >= m.workers {", New: "l.working >= m.workers {",
+		File: "lease/schedule.go", Old: "e.isChild() && !m.room(l, e) {", New: "l.working >= m.workers {",
 		Package: "./lease", Test: "^TestLaw23",
 	},
 }

@@ -32,6 +32,9 @@ func (s *Session) logIn(ctx context.Context) (*token, error) {
 	case <-own.Done(): // an earlier one hangs
 		cancel()
 		return nil, s.unanswered(own)
+	case <-s.ctx.Done():
+		cancel()
+		return nil, ErrClosed
 	}
 	type outcome struct {
 		t   *token

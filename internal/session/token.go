@@ -105,6 +105,11 @@ func (s *Session) acquire(ctx context.Context) (*token, error) {
 		if err := s.tokens.Ensure(ctx, t.grant); err != nil {
 			return nil, err
 		}
+		// Who adopts a token tells requests and the manager one after the other; were two to
+		// do so at once, the manager's word counts, or this would loop.
+		if known := s.tokenOf(s.tokens.Grant()); known != nil {
+			s.cur.CompareAndSwap(t, known)
+		}
 	}
 }
 
