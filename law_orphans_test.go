@@ -22,6 +22,7 @@ func TestLaw18AFailedOpenIsCleanedUpAlsoAtClose(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{})
 		given := w.CreateToken(vaulttest.TokenSpec{Policies: []string{"app"}, TTL: time.Hour})
 		c := w.start(func(c *leasehold.Config) { c.Auth = token.New(given) })
+		w.Fail(vaulttest.Fault{Path: "sys/leases/revoke", Delay: 500 * time.Millisecond}) // Close comes while it is under way
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_, err := dynamic.Database(ctx, c, "app", dynamic.Verify(func(context.Context, dynamic.UserPass) error { return errors.New("no") }))
@@ -50,7 +51,7 @@ func TestLaw18WhatIsOpenedDuringCloseIsGivenBack(t *testing.T) {
 }
 
 // TestLaw18WhatWasNotAcceptedIsGivenBackAlsoAfterAnExpiry: and what came before it, too.
-// Mutation: a grant that is overwritten is left.
+// Mutation: an entry whose grant has expired is not asked to release.
 func TestLaw18WhatWasNotAcceptedIsGivenBackAlsoAfterAnExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{})

@@ -159,15 +159,15 @@ var reviewMutations = []mutation{
 	{
 		Law: 13, What: "a verifier has no deadline",
 		File:    "dynamic/keeper.go",
-		Old:     "c.verify(limited, value)",
-		New:     "c.verify(ctx, value)",
+		Old:     "verifyTimeout = 30 * time.Second",
+		New:     "verifyTimeout = 30 * 24 * time.Hour",
 		Package: ".", Test: "^TestLaw13AVerifierThatWaitsForItsContextIsEnded$",
 	},
 	{
 		Law: 13, What: "a watched value's verifier has no deadline",
 		File:    "kv/watch.go",
-		Old:     "return w.verify(limited, s.Value)",
-		New:     "return w.verify(ctx, s.Value)",
+		Old:     "verifyTimeout = 30 * time.Second",
+		New:     "verifyTimeout = 30 * 24 * time.Hour",
 		Package: ".", Test: "^TestLaw13AVerifierOfAWatchedValueIsEndedToo$",
 	},
 	{
@@ -192,10 +192,10 @@ var reviewMutations = []mutation{
 		Package: ".", Test: "^TestLaw18WhatIsOpenedDuringCloseIsGivenBack$",
 	},
 	{
-		Law: 18, What: "what came before what was not accepted is left",
-		File:    "dynamic/keeper.go",
-		Old:     "_ = c.release(context.WithoutCancel(ctx), old)",
-		New:     "_ = old",
+		Law: 18, What: "an entry whose grant has expired is not asked to release",
+		File:    "lease/manager.go",
+		Old:     "if e.keeper == nil {",
+		New:     "if e.keeper == nil || !g.Valid(m.clock()) {",
 		Package: ".", Test: "^TestLaw18WhatWasNotAcceptedIsGivenBackAlsoAfterAnExpiry$",
 	},
 	{
