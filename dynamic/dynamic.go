@@ -72,7 +72,8 @@ func Mount(path string) Option { return func(o *options) { o.mount = strings.Tri
 // Verify has f judge a new credential before it is published, for engines whose
 // credentials take a while to work (failure code B12). While f refuses, the
 // old one stays in use and the new one is tried again with back-off; another is
-// asked for only when that one nears its end. T must be the credential's type.
+// asked for only when that one nears its end. Its ctx ends after 30 seconds. T must be
+// the credential's type.
 func Verify[T any](f func(ctx context.Context, value T) error) Option {
 	return func(o *options) { o.verify = f }
 }
