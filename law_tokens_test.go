@@ -200,9 +200,10 @@ func TestLaw03ChildrenMoveOverWithinHalfOfWhatIsLeft(t *testing.T) {
 		for range children {
 			w.open(c)
 		}
+		began := time.Now()
 		for w.logins() < 2 {
 			time.Sleep(100 * time.Millisecond)
-			require.Len(t, w.Leases(), children, "no login before the end of the token")
+			require.Less(t, time.Since(began), 600*time.Second, "no login before the end of the token")
 		}
 		login := w.named(loginPath)[1].Time
 		left := w.Tokens()[0].Expires.Sub(login)
