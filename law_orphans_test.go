@@ -96,3 +96,21 @@ func TestLaw17LoadKeepsWhatASecretDoesNotSay(t *testing.T) {
 		require.Equal(t, "hello", cfg.UI.Banner)
 	})
 }
+
+// TestLaw18WhatHasExpiredIsNotRevoked: Vault has done so already.
+// Mutation: the keeper does not look whether it is still valid.
+func TestLaw18WhatHasExpiredIsNotRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{})
+		w.database(vaulttest.RoleSpec{DefaultTTL: time.Minute, MaxTTL: time.Minute, NotRenewable: true})
+		given := w.CreateToken(vaulttest.TokenSpec{Policies: []string{"app"}, TTL: time.Hour})
+		c := w.start(func(c *leasehold.Config) { c.Auth = token.New(given) })
+		creds := w.open(c)
+		w.Fail(vaulttest.Fault{Path: credsPath, Status: 503})
+		time.Sleep(2 * time.Minute)
+		_, err := creds.Get()
+		require.ErrorIs(t, err, dynamic.ErrExpired)
+		require.NoError(t, c.Close(context.Background()))
+		require.Zero(t, w.Count("", "sys/leases/revoke"))
+	})
+}

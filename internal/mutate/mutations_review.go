@@ -205,4 +205,11 @@ var reviewMutations = []mutation{
 		New:     "\t\tif s := secrets[f.source()]; s.err == nil {\n\t\t\tf.value.SetZero()\n",
 		Package: ".", Test: "^TestLaw17LoadKeepsWhatASecretDoesNotSay$",
 	},
+	{
+		Law: 18, What: "what has expired is revoked",
+		File:    "dynamic/keeper.go",
+		Old:     "h.grant == g && g.Valid(k.c.clock())",
+		New:     "h.grant == g",
+		Package: ".", Test: "^TestLaw18WhatHasExpiredIsNotRevoked$",
+	},
 }

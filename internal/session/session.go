@@ -266,17 +266,7 @@ func (s *Session) wait(ctx context.Context) error {
 	if err := s.manager.Close(ctx); err != nil {
 		return err
 	}
-	ended := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return waitFor(ctx, &s.running, "a request")
 }
 
 // waitFor waits for what g counts, within ctx.
@@ -290,7 +280,7 @@ func waitFor(ctx context.Context, g *sync.WaitGroup, what string) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("leasehold: close: %s still under way: %w", what, context.Cause(ctx))
+		return fmt.Errorf("%s is still under way: %w", what, context.Cause(ctx))
 	}
 }
 
