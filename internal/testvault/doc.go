@@ -1,5 +1,7 @@
 // Package testvault starts the real servers that the integration suite runs
-// against: HashiCorp Vault (or OpenBao) in dev mode, and PostgreSQL.
+// against: HashiCorp Vault (or OpenBao) in dev mode, a cluster of three Vaults with
+// integrated storage (Cluster), and PostgreSQL. Between the library and a Vault a Proxy
+// can stand, which does what networks do (proxy.go).
 //
 // Every server listens on a free loopback port, keeps its files in a temporary
 // directory of its own, and is gone when the test ends, whichever way it ends:

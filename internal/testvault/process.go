@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,15 +160,20 @@ func (p *process) signal(sig syscall.Signal) error {
 	}
 }
 
+// outputFile is where, in its directory, the supervisor puts what a server prints.
+const outputFile = "output"
+
 // tailLines is what a reader needs of a server that failed to start.
 const tailLines = 15
 
-// tail returns the last lines that the server printed.
+// tail returns the last lines that the server printed, but for a dev server's
+// unseal key: tail ends up in the test's output.
 func (p *process) tail() string {
-	output, err := os.ReadFile(filepath.Join(p.dir, "output"))
+	output, err := os.ReadFile(filepath.Join(p.dir, outputFile))
 	if err != nil {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, unsealKeyLine) })
 	return strings.Join(lines[max(0, len(lines)-tailLines):], "\n")
 }

@@ -26,6 +26,7 @@ type Server struct {
 type instance struct {
 	addr      string
 	root      string
+	unsealKey string // empty: what the dev server printed (sealed.go)
 	auditFile string
 	auditFrom atomic.Int64 // where Audit begins to count
 	process   *process
@@ -54,17 +55,11 @@ func Env(variable string) Option {
 // usual "root" by accident does not pass here.
 func Vault(tb testing.TB, opts ...Option) *Server {
 	tb.Helper()
-	bin, err := Binary(tb.Context(), os.Stderr)
-	if err != nil {
-		missing(tb, fmt.Sprintf("there is no Vault to test against: %v", err))
-	}
-	var o options
-	for _, opt := range opts {
-		opt(&o)
-	}
+	bin, o := prepare(tb, opts)
 	in := &instance{root: "root-" + rand.Text()}
 	s := &Server{tb: tb, token: in.root, instance: in}
 	var port int
+	var err error
 	in.process, port, err = launch(tb.Context(), "vault",
 		func(dir string, port int) (command, error) {
 			return devServer(bin, dir, port, in.root, o), nil
@@ -80,6 +75,20 @@ func Vault(tb testing.TB, opts ...Option) *Server {
 	in.addr = fmt.Sprintf("http://127.0.0.1:%d", port)
 	s.enableAudit()
 	return s
+}
+
+// prepare finds the program to run, or ends the test, and gathers opts.
+func prepare(tb testing.TB, opts []Option) (string, options) {
+	tb.Helper()
+	bin, err := Binary(tb.Context(), os.Stderr)
+	if err != nil {
+		missing(tb, fmt.Sprintf("there is no Vault to test against: %v", err))
+	}
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return bin, o
 }
 
 func devServer(bin, dir string, port int, root string, o options) command {
@@ -128,15 +137,19 @@ func (s *Server) ready(ctx context.Context) error {
 	return nil
 }
 
+// auditLog is relative to the server's working directory. In a cluster the audit
+// device is replicated, path and all, and each node must write a log of its own.
+const auditLog = "audit.log"
+
 func (s *Server) enableAudit() {
 	s.tb.Helper()
-	s.auditFile = filepath.Join(s.process.dir, "audit.log")
+	s.auditFile = filepath.Join(s.process.dir, auditLog)
 	// First the header, so that the log knows our own requests from the first
 	// entry on.
 	s.Write("sys/config/auditing/request-headers/"+helperHeader, map[string]any{"hmac": false})
 	s.Write("sys/audit/file", map[string]any{
 		"type":    "file",
-		"options": map[string]string{"file_path": s.auditFile},
+		"options": map[string]string{"file_path": auditLog},
 	})
 }
 
