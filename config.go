@@ -28,7 +28,8 @@ type Config struct {
 	// Auth is the way to log in. Required.
 	Auth auth.Method
 
-	// TLS names the files of a TLS connection; they are read by New.
+	// TLS names the files of a TLS connection. New reads them, and requests go on with what
+	// replaces them within a second, without a restart.
 	TLS TLSConfig
 	// HTTPClient replaces TLS and the transport, for what they cannot do. Its
 	// Transport is used; if that is an *http.Transport, what creates credentials goes out
@@ -36,7 +37,8 @@ type Config struct {
 	// connection breaks (failure code F23). Timeouts come from contexts.
 	HTTPClient *http.Client
 	// RedirectHosts are the host:port pairs that may receive the token when Vault
-	// redirects there, as a standby does to the active node. Empty: none.
+	// redirects there, as a standby does to the active node. Empty: none but Address. A
+	// redirect from https to http is refused in any case.
 	RedirectHosts []string
 
 	// Policy says when to renew and replace. The zero value is right.
@@ -53,9 +55,14 @@ type Config struct {
 
 	// KeepOnClose leaves tokens and leases alive at Close, to end by themselves.
 	KeepOnClose bool
+
+	clock lease.Clock // of tests; nil: the system's
 }
 
-// TLSConfig names PEM files and settings of a TLS connection.
+// TLSConfig names PEM files and settings of a TLS connection. The files may be replaced at
+// any time, also by swapping a link above them as Kubernetes does. What cannot be used (a
+// file that is half-written or gone, a certificate whose key has not come yet) is an event
+// of the kind read_failed named TLS, and what worked before stays in use.
 type TLSConfig struct {
 	CACert     string // file of certificates to trust, instead of the system's
 	ClientCert string // file of the certificate that we show
@@ -129,6 +136,7 @@ func (c Config) session() (session.Config, error) {
 		Policy:        c.Policy,
 		Requests:      c.Budget.Requests,
 		KeepOnClose:   c.KeepOnClose,
+		Clock:         c.clock,
 	}
 	if c.AuthNamespace == "" {
 		sc.AuthNamespace = sc.Namespace

@@ -37,7 +37,7 @@ type canned struct{}
 func (canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	body := `{"request_id":"1d5a","lease_id":"","renewable":false,"lease_duration":0,"data":{"data":{"new_checkout":true,"limit":12,"banner":"hello"},"metadata":{"created_time":"2026-01-02T03:04:05.678Z","custom_metadata":null,"deletion_time":"","destroyed":false,"version":3}},"wrap_info":null,"warnings":null,"auth":null,"mount_type":"kv"}`
 	if strings.HasSuffix(r.URL.Path, "/lookup-self") {
-		body = `{"data":{"accessor":"a","creation_ttl":0,"num_uses":0,"policies":["root"],"renewable":false,"ttl":0,"type":"service"}}`
+		body = `{"data":{"accessor":"a","creation_ttl":0,"expire_time":null,"num_uses":0,"policies":["root"],"renewable":false,"ttl":0,"type":"service"}}`
 	}
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -36,7 +37,7 @@ func overHTTP2(t *testing.T, w *world) (*httptest.Server, string) {
 		_, _ = io.Copy(rw, resp.Body)
 	})
 	s := httptest.NewUnstartedServer(h)
-	s.EnableHTTP2 = true
+	s.EnableHTTP2, s.Config.ErrorLog = true, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")

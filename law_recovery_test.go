@@ -51,7 +51,7 @@ func TestLaw14ReadersWithOneDeadlineDoNotAskInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
 		c := w.start()
-		w.Fail(vaulttest.Fault{Path: configPath, Status: 429, Header: http.Header{"Retry-After": {"60"}}})
+		w.Fail(vaulttest.Fault{Path: configPath, Status: 429, Header: http.Header{"Retry-After": {"60"}}, Delay: time.Second})
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() {
@@ -61,7 +61,7 @@ func TestLaw14ReadersWithOneDeadlineDoNotAskInTurn(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		require.Less(t, w.reads(), 100)
+		require.Equal(t, 1, w.reads())
 	})
 }
 
@@ -110,7 +110,7 @@ func TestLaw13AVerifierOfAWatchedValueIsEndedToo(t *testing.T) {
 	})
 }
 
-// TestLaw23AnEngineThatHangsDoesNotHoldUpOthers: forty credentials of it want a replacement.
+// TestLaw23AnEngineThatHangsDoesNotHoldUpOthers: a hundred credentials of it want a replacement.
 // Mutation: one name may take all workers.
 func TestLaw23AnEngineThatHangsDoesNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestLaw23AnEngineThatHangsDoesNotHoldUpOthers(t *testing.T) {
 		w.database(vaulttest.RoleSpec{DefaultTTL: time.Minute, MaxTTL: 2 * time.Minute})
 		w.Policy("app", append(appPolicy, vaulttest.Rule{Path: "broken/creds/*", Capabilities: []string{"read"}})...)
 		c := w.start()
-		for range 40 {
+		for range 100 {
 			_, err := dynamic.Database(t.Context(), c, "r", dynamic.Mount("broken"))
 			require.NoError(t, err)
 		}

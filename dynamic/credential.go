@@ -242,7 +242,7 @@ func (c *Credential[T]) Close(ctx context.Context) error {
 	c.entry.Remove()
 	var errs []error
 	for _, h := range []*held[T]{c.unpublished.Swap(nil), c.cur.Load()} {
-		if h != nil && h.grant.Valid(c.clock()) {
+		if h != nil && h.grant.MayLive(c.clock()) {
 			errs = append(errs, c.release(ctx, h))
 		}
 	}

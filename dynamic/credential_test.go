@@ -189,7 +189,7 @@ func TestOpenDecodesWhatTheEngineGives(t *testing.T) {
 		up, err := dynamic.Database(t.Context(), c, "app", dynamic.Mount("/database/"))
 		require.NoError(t, err)
 		require.NoError(t, up.Close(t.Context()))
-		server.Fail(vaulttest.Fault{Path: creds, Status: http.StatusOK, Body: `{"data":{"username":""}}`, Count: 1})
+		server.Fail(vaulttest.Fault{Path: creds, Status: http.StatusOK, Body: `{"lease_duration":60,"data":{"username":""}}`, Count: 1})
 		_, err = dynamic.Database(t.Context(), c, "app")
 		require.ErrorContains(t, err, "the answer holds no username and password")
 	})

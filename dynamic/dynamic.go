@@ -108,8 +108,8 @@ func decodeUserPass(g *Grant) (UserPass, error) {
 //
 // It blocks until there is a value or ctx ends; ctx is not kept. What may pass is
 // retried; what will not (no permission, no such role or mount, a decode that
-// fails) is returned at once. An answer that was lost may have left a credential
-// behind, so the request is then repeated once and no more. decode and a
+// fails) is returned at once. So is an answer that was lost: it may have left a
+// credential behind, and another try might leave another (failure code B11). decode and a
 // verifier are called again for every replacement.
 func Open[T any](ctx context.Context, b Backend, r Request, decode func(*Grant) (T, error), opts ...Option) (*Credential[T], error) {
 	var o options
@@ -148,15 +148,6 @@ func Open[T any](ctx context.Context, b Backend, r Request, decode func(*Grant) 
 	return c, nil
 }
 
-// answer is Vault's answer in full.
-type answer struct {
-	LeaseID   string          `json:"lease_id"`
-	Renewable bool            `json:"renewable"`
-	Duration  int64           `json:"lease_duration"`
-	Data      json.RawMessage `json:"data"`
-	Warnings  []string        `json:"warnings"`
-}
-
 // mint asks Vault for a new credential, once.
 func mint(ctx context.Context, v session.View, path string) (*answer, *lease.Grant, error) {
 	resp, err := v.Once(ctx, session.Request{Op: "obtain", Method: http.MethodGet, Path: path, Namespace: v.Namespace, Create: true})
@@ -166,12 +157,12 @@ func mint(ctx context.Context, v session.View, path string) (*answer, *lease.Gra
 	if err != nil {
 		return nil, nil, err
 	}
-	var a answer
-	if err := json.Unmarshal(resp.Body, &a); err != nil {
-		return nil, nil, fmt.Errorf("leasehold: obtain %s: Vault's answer is not JSON of the expected form", path)
+	a, err := parse(resp.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("leasehold: obtain %s: %w", path, err)
 	}
-	ttl := time.Duration(a.Duration) * time.Second
-	return &a, lease.NewGrant(lease.Lease{
+	ttl := a.ttl()
+	return a, lease.NewGrant(lease.Lease{
 		TTL:       ttl,
 		Asked:     ttl,
 		Sent:      resp.Sent,

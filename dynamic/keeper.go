@@ -2,7 +2,6 @@ package dynamic
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -31,19 +30,19 @@ func (c *Credential[T]) open(ctx context.Context) error {
 }
 
 func (c *Credential[T]) first(ctx context.Context) (*lease.Grant, error) {
-	for attempt, lost := 0, 0; ; attempt++ {
+	for attempt := 0; ; attempt++ {
 		grant, err := c.obtain(ctx)
 		if err == nil {
 			return grant, nil
 		}
-		if session.Ambiguous(err) {
-			lost++
-		}
 		c.view.Report(lease.ObtainFailed, c.request.Path, err)
-		if lost > 1 || !session.MayPass(err) {
+		switch {
+		case session.Ambiguous(err):
+			return nil, fmt.Errorf("%w; one may have been created all the same, which ends with the client: not repeated", err)
+		case !session.MayPass(err):
 			return nil, err
 		}
-		if pauseErr := session.Pause(ctx, attempt, err); pauseErr != nil {
+		if pauseErr := c.view.Pause(ctx, attempt, err); pauseErr != nil {
 			return nil, fmt.Errorf("%w; given up: %w", err, pauseErr)
 		}
 	}
@@ -101,12 +100,12 @@ func (k keeper[T]) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, erro
 	if err != nil {
 		return lease.Lease{}, err
 	}
-	var a answer
-	if err := json.Unmarshal(resp.Body, &a); err != nil {
-		return lease.Lease{}, errors.New("leasehold: renew the lease of " + c.request.Path + ": Vault's answer is not JSON of the expected form")
+	a, err := parse(resp.Body)
+	if err != nil {
+		return lease.Lease{}, fmt.Errorf("leasehold: renew the lease of %s: %w", c.request.Path, err)
 	}
 	l := lease.Lease{
-		TTL:       time.Duration(a.Duration) * time.Second,
+		TTL:       a.ttl(),
 		Asked:     h.asked,
 		Sent:      resp.Sent,
 		Renewable: a.Renewable,
@@ -128,7 +127,7 @@ func (k keeper[T]) Release(ctx context.Context, g *lease.Grant) error {
 	if h := k.c.unpublished.Swap(nil); h != nil {
 		errs = append(errs, k.c.release(ctx, h))
 	}
-	if h := k.c.cur.Load(); h.grant == g && g.Valid(k.c.clock()) {
+	if h := k.c.cur.Load(); h.grant == g && g.MayLive(k.c.clock()) {
 		errs = append(errs, k.c.release(ctx, h))
 	}
 	return errors.Join(errs...)

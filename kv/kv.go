@@ -52,8 +52,9 @@ type Key struct {
 
 // Raw is an undecoded answer in the cache.
 type Raw struct {
-	body []byte
-	at   time.Time
+	body  []byte
+	at    time.Time
+	token *lease.Grant // that it was read with
 }
 
 // NewStore is called by leasehold.Client.KV.
@@ -92,7 +93,8 @@ type getOptions struct {
 	quiet   bool // failed attempts are reported by the caller
 }
 
-// MaxAge lets Get return what this client read at most d ago, without asking Vault.
+// MaxAge lets Get return what this client read at most d ago, without asking Vault, unless
+// the token that it was read with has been revoked since.
 func MaxAge(d time.Duration) GetOption { return func(o *getOptions) { o.maxAge = d } }
 
 // AtVersion reads version n rather than the latest.
@@ -141,7 +143,12 @@ func (s *Store) read(ctx context.Context, path string, o getOptions) (*Raw, erro
 		return nil, fmt.Errorf("leasehold: read %s/%s: version %d is negative", s.mount, path, o.version)
 	}
 	key := Key{s.view.Namespace, s.mount, path, o.version}
-	raw, err := s.reads.Do(ctx, key, o.maxAge, func(ctx context.Context) (*Raw, error) { return s.fetch(ctx, path, o) })
+	fetch := func(ctx context.Context) (*Raw, error) { return s.fetch(ctx, path, o) }
+	raw, err := s.reads.Do(ctx, key, o.maxAge, fetch)
+	if err == nil && o.maxAge > 0 && raw.token.Ended() {
+		// Whoever revoked a token wants nobody to see what it was allowed to (D6).
+		raw, err = s.reads.Do(ctx, key, 0, fetch)
+	}
 	if err != nil && err == ctx.Err() { //nolint:errorlint // that itself, which says nothing
 		err = fmt.Errorf("leasehold: read %s/%s: %w while waiting for another read of it", s.mount, path, err)
 	}
@@ -159,7 +166,7 @@ func (s *Store) fetch(ctx context.Context, path string, o getOptions) (*Raw, err
 	if err != nil {
 		return nil, s.missing(path, err)
 	}
-	return &Raw{body: resp.Body, at: resp.Sent.Wall}, nil
+	return &Raw{body: resp.Body, at: resp.Sent.Wall, token: resp.Token}, nil
 }
 
 // missing tells the four kinds of 404 apart (failure codes F16, F17, C3).

@@ -98,7 +98,7 @@ func TestC2AnOutageIsTriedAgainSoonerThanTheInterval(t *testing.T) {
 		require.Equal(t, "one", value.Get().Banner)
 		server.ClearFaults()
 		server.PutKV("secret", "app/flags", map[string]any{"banner": "two"})
-		time.Sleep(time.Minute + 10*time.Second)
+		time.Sleep(2*time.Minute + 40*time.Second)
 		require.Equal(t, "two", value.Get().Banner)
 		require.NoError(t, value.Err())
 	})

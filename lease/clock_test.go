@@ -36,10 +36,10 @@ func TestLaw09ASlowAnswerAgesItsOwnLease(t *testing.T) {
 	})
 }
 
-// TestLaw09TheWallClockDecidesNothing sets it back and forth by hours. Mutation:
-// let Grant.Valid go by the wall clock.
-func TestLaw09TheWallClockDecidesNothing(t *testing.T) {
-	for _, jump := range []time.Duration{-24 * time.Hour, -time.Minute, time.Minute} {
+// TestLaw09AWallClockThatIsPutBackDecidesNothing is K2. Mutation: let Instant.since go
+// by the wall clock.
+func TestLaw09AWallClockThatIsPutBackDecidesNothing(t *testing.T) {
+	for _, jump := range []time.Duration{-24 * time.Hour, -time.Minute, -time.Second, time.Second} {
 		t.Run(jump.String(), func(t *testing.T) {
 			inBubble(t, lease.Config{}, func(w *world) {
 				t := w.t
@@ -71,4 +71,30 @@ func TestLaw09TheWallClockDecidesNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLaw09AWallClockPutForthAndBackMintsNothing. Mutation: forget in noticeSleep that the
+// clock was put back.
+func TestLaw09AWallClockPutForthAndBackMintsNothing(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		f := w.family(time.Hour, time.Hour, 20)
+		for _, step := range []struct{ jump, wait time.Duration }{
+			{time.Hour, 40 * time.Minute}, // until all have been renewed
+			{-time.Hour, 40 * time.Minute},
+			{time.Hour, 4 * time.Minute}, // has ended, for all that the clocks say
+			{-time.Minute, sec}, {time.Minute, sec}, {3 * sec, sec}, {-3 * sec, sec},
+		} {
+			w.skew.Add(int64(step.jump))
+			pass(step.wait)
+			assert.True(t, f.token.Grant().Valid(w.clock()), "%v", step)
+			for _, c := range f.children {
+				assert.True(t, c.Grant().Valid(w.clock()), "%v", step)
+			}
+		}
+		for _, k := range append(f.keepers, f.tokens) {
+			_, replaces, _ := k.calls()
+			assert.Empty(t, replaces)
+		}
+	})
 }

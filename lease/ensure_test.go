@@ -168,24 +168,25 @@ func TestAnInvalidationDoesNotShortenTheBackOffOfAReplacement(t *testing.T) {
 			pass(100 * ms)
 		}
 		_, replaces, _ := k.calls()
-		assert.LessOrEqual(t, len(replaces), 4, "in a minute")
+		assert.LessOrEqual(t, len(replaces), 7, "in a minute")
 	})
 }
 
 func TestARequestForAReplacementIsNotLostInTheQueue(t *testing.T) {
 	inBubble(t, lease.Config{Workers: 1}, func(w *world) {
 		t := w.t
-		f := w.family(0, time.Minute, 2)
+		f := w.family(0, time.Minute, 40)
 		for _, k := range f.keepers {
-			k.set(func() { k.onRenew = slowly(w, 20*sec) })
+			k.set(func() { k.onRenew = slowly(w, 900*ms) })
 		}
-		pass(31 * sec) // one of them is renewed, the other waits
+		pass(31 * sec) // all are due, and most of them wait
 		i := 0
-		if r, _, _ := f.keepers[0].calls(); len(r) > 0 {
-			i = 1
+		for i < 40 {
+			if renews, _, _ := f.keepers[i].calls(); len(renews) == 0 {
+				break
+			}
+			i++
 		}
-		renews, _, _ := f.keepers[i].calls()
-		require.Empty(t, renews)
 		old := f.children[i].Grant()
 		require.NoError(t, f.children[i].Ensure(t.Context(), old))
 		renews, replaces, _ := f.keepers[i].calls()

@@ -30,11 +30,13 @@ type Entry struct {
 	urgent      bool          // somebody waits for a replacement
 	ending      bool          // the current grant cannot be extended
 	noRenew     bool          // renewing the current grant is not permitted
+	polled      bool          // at least once
 	toldRefused bool
 	toldEnd     bool
 	removed     bool
 	failures    int
-	failing     Action // what the latest failure was of
+	failing     Action        // what the latest failure was of
+	tried       time.Duration // when the latest job was started
 	err         *Error
 	since       time.Time // of the first of these failures
 	generation  uint64
@@ -50,13 +52,18 @@ func newEntry(m *Manager, name string, k Keeper) *Entry {
 func (e *Entry) Grant() *Grant { return e.cur.Load() }
 
 // Invalidate says that g was found dead by its use, and how that showed. If g is
-// still the current grant it is replaced, once, however often this is called.
+// still the current grant it is replaced, once, however often this is called. If it was
+// handed over, what has not moved yet has died with it and moves now.
 func (e *Entry) Invalidate(g *Grant, cause error) {
 	g.End()
 	e.m.do(func() {
 		if e.cur.Load() == g {
 			e.m.lost(e, cause)
 			e.m.hurry(e)
+			return
+		}
+		for _, child := range e.m.childrenOf(g) {
+			e.m.hurry(child)
 		}
 	})
 }
@@ -142,6 +149,8 @@ func (e *Entry) work(ctx context.Context, action Action, g *Grant) (next *Grant,
 	switch {
 	case e.read != nil:
 		err = e.read(ctx)
+	case action == check:
+		renewed, err = e.keeper.(Checker).Check(ctx, g) //nolint:forcetypeassert // see slept
 	case action == Renew:
 		renewed, err = e.keeper.Renew(ctx, g)
 	default:

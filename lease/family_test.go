@@ -174,3 +174,25 @@ func TestAChildsParentDeadIsCuredByANewParent(t *testing.T) {
 		assert.Zero(t, f.children[0].Status().Failures)
 	})
 }
+
+// TestLaw03WhatHasNotMovedFromATokenThatDiesMovesNow has the old token revoked in the midst
+// of the handover. Mutation: heed the death of the current grant only.
+func TestLaw03WhatHasNotMovedFromATokenThatDiesMovesNow(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		f := w.family(time.Hour, 10*time.Hour, 50)
+		old := f.token.Grant()
+		f.token.Supersede(old)
+		pass(sec)
+		require.NotSame(t, old, f.token.Grant())
+		f.token.Invalidate(old, nil)
+		pass(sec)
+		for i, k := range f.keepers {
+			_, replaces, _ := k.calls()
+			assert.Len(t, replaces, 1, "child %d", i)
+			assert.True(t, f.children[i].Grant().Valid(w.clock()))
+		}
+		_, logins, _ := f.tokens.calls()
+		assert.Len(t, logins, 1)
+	})
+}

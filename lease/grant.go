@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// never is the deadline of what does not end.
+// never is what is left of what does not end, and when to do what is not to be done.
 const never = time.Duration(math.MaxInt64)
 
 // Grant is one thing that was handed out: a token, or a credential obtained with
@@ -18,6 +18,10 @@ type Grant struct {
 	ended       atomic.Bool
 	hasChildren atomic.Bool
 	superseded  atomic.Bool // a successor exists; what was obtained with this must move
+
+	// Of the manager's goroutine alone.
+	unsure bool // the machine slept: see slept
+	check  bool // and what is left of it is to be asked before anything else
 }
 
 // NewGrant returns a grant of l obtained under parent, which is nil for what has
@@ -46,35 +50,27 @@ func (g *Grant) Ended() bool {
 	return g.ended.Load() || (g.parent != nil && g.parent.Ended())
 }
 
-// deadline is when the grant truly ends, on the monotonic clock.
-func (g *Grant) deadline() time.Duration {
-	if g.ended.Load() {
-		return math.MinInt64
-	}
-	d := never
-	if l := g.lease.Load(); l.TTL > 0 {
-		d = l.Sent.Mono + min(l.TTL, never-l.Sent.Mono)
-	}
-	if g.parent != nil {
-		d = min(d, g.parent.deadline())
-	}
-	return d
-}
-
 // Valid reports whether the grant is still good at now.
-func (g *Grant) Valid(now Instant) bool { return now.Mono < g.deadline() }
+func (g *Grant) Valid(now Instant) bool { return g.Left(now) > 0 }
+
+// MayLive reports whether the server may still know the grant at now. It is true for
+// longer than Valid if the wall clock jumped ahead: the machine slept, and then the grant
+// has ended, or the clock was put forward, and then it has not.
+func (g *Grant) MayLive(now Instant) bool { return g.Left(now.awake()) > 0 }
 
 // Left returns how long the grant still is good for; 0 or less once it has ended, and
 // the largest duration for what does not end.
 func (g *Grant) Left(now Instant) time.Duration {
-	switch d := g.deadline(); d {
-	case never:
-		return never
-	case math.MinInt64:
-		return 0
-	default:
-		return d - now.Mono
+	left := never
+	for ; g != nil; g = g.parent {
+		if g.ended.Load() {
+			return 0
+		}
+		if l := g.lease.Load(); l.TTL > 0 {
+			left = min(left, l.TTL-now.since(l.Sent))
+		}
 	}
+	return left
 }
 
 // Expires returns the true deadline as wall time, moving with each renewal of

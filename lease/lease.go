@@ -25,6 +25,27 @@ type Instant struct {
 	Wall time.Time
 }
 
+// slept is how far the wall clock must have run ahead of the monotonic one for the
+// machine to have been asleep, rather than its clock corrected a little.
+const slept = 2 * time.Second
+
+// since returns how much time has passed between then and now. The monotonic clock
+// stands still while a machine sleeps, so where the wall clock has gone further, that
+// counts (failure code K1). A wall clock that was put back counts for nothing (K2).
+func (now Instant) since(then Instant) time.Duration {
+	mono := now.Mono - then.Mono
+	if now.Wall.IsZero() || then.Wall.IsZero() {
+		return mono
+	}
+	if wall := now.Wall.Sub(then.Wall); wall-slept > mono {
+		return wall
+	}
+	return mono
+}
+
+// awake returns the same moment as it is if the machine never slept.
+func (now Instant) awake() Instant { return Instant{Mono: now.Mono} }
+
 // Clock says what time it is. It must be safe for concurrent use.
 type Clock func() Instant
 

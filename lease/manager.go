@@ -23,12 +23,19 @@ type Keeper interface {
 	Release(ctx context.Context, g *Grant) error
 }
 
+// Checker is a Keeper that can ask what is left of g without extending it. After the
+// machine slept, a grant without a parent is checked before anything else is done.
+type Checker interface {
+	Check(ctx context.Context, g *Grant) (Lease, error)
+}
+
 // Config is what a Manager needs. The zero value works.
 type Config struct {
 	Policy Policy
 	Clock  Clock // nil: SystemClock()
-	// Workers is how many leases with a parent are worked on at once, and how many
-	// polls beside them. Default 8. Leases without a parent, which others depend on, never wait for a worker.
+	// Workers is how many renewals, replacements and polls of each kind are under way at
+	// once, not counting those that take long. Default 8. Leases without a parent, which
+	// others depend on, never wait for a worker.
 	Workers int
 	// OnEvent is called in order from the manager's goroutine and must not block.
 	OnEvent func(Event)
@@ -55,39 +62,7 @@ type Manager struct {
 	mints   lane // replacements: creations that hang must not hold up renewals
 	polls   lane // of their own: reads that hang must not hold up leases
 	jobs    int
-}
-
-// lane is work of one kind, of which only so much is done at once.
-type lane struct {
-	working int
-	named   map[string]int // of these, by name
-	waiting []*Entry       // due, and waiting for a worker
-}
-
-func (m *Manager) lane(e *Entry) *lane {
-	if e.read != nil {
-		return &m.polls
-	}
-	if e.action == Replace {
-		return &m.mints
-	}
-	return &m.leases
-}
-
-// room reports whether e may start. One name gets half of the workers at most: an engine that
-// hangs must not hold up the others.
-func (m *Manager) room(l *lane, e *Entry) bool {
-	return l.working < m.workers && (e.read != nil || l.named[e.name] < max(1, m.workers/2))
-}
-
-func (l *lane) count(name string, n int) {
-	if l.named == nil {
-		l.named = make(map[string]int)
-	}
-	l.working += n
-	if l.named[name] += n; l.named[name] == 0 {
-		delete(l.named, name)
-	}
+	awake   Instant // when the two clocks were last known to agree
 }
 
 // longestTimer bounds how long the loop sleeps: timers stop while a machine is
@@ -115,6 +90,7 @@ func NewManager(cfg Config) *Manager {
 	if m.onEvent == nil {
 		m.onEvent = func(Event) {}
 	}
+	m.awake = m.clock()
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	go m.loop()
 	return m
@@ -217,6 +193,19 @@ func (m *Manager) Release(ctx context.Context) (failed int, first error) {
 	return failed, first
 }
 
+// childrenOf returns the entries whose current grant was obtained under g.
+func (m *Manager) childrenOf(g *Grant) (children []*Entry) {
+	if !g.hasChildren.Load() {
+		return nil // most grants, of which there may be thousands
+	}
+	for e := range m.entries {
+		if e.read == nil && e.cur.Load().parent == g {
+			children = append(children, e)
+		}
+	}
+	return children
+}
+
 // do has f run by the loop. It reports false if the manager was closed.
 func (m *Manager) do(f func()) bool {
 	select {
@@ -234,6 +223,7 @@ func (m *Manager) loop() {
 	timer := time.NewTimer(longestTimer)
 	defer timer.Stop()
 	for {
+		m.noticeSleep()
 		m.dispatch()
 		timer.Reset(m.untilNext())
 		select {

@@ -2,7 +2,6 @@ package lease_test
 
 import (
 	"context"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,30 +190,68 @@ func TestLaw05InvalidatingOftenReplacesOnce(t *testing.T) {
 	})
 }
 
-func TestAnOutageMintsNothingAndKeepsTheLease(t *testing.T) {
+// TestA2AnOutageOfFourTenthsOfTheTTLMintsNothing begins just before each lease would be
+// renewed, and may end in the last tenth. Mutation: in the last tenth give up renewing.
+func TestA2AnOutageOfFourTenthsOfTheTTLMintsNothing(t *testing.T) {
+	const ttl = 20 * sec
 	inBubble(t, lease.Config{}, func(w *world) {
 		t := w.t
-		var down atomic.Bool
-		k := w.keeper(time.Minute)
-		k.onRenew = func(context.Context, *lease.Grant) (lease.Lease, error) {
-			if down.Load() {
+		var entries []*lease.Entry
+		var keepers []*keeper
+		for i := range 200 {
+			k := w.keeper(ttl)
+			var began time.Duration
+			k.onRenew = func(ctx context.Context, _ *lease.Grant) (lease.Lease, error) {
+				if began == 0 {
+					began = w.now()
+				}
+				if w.now() >= began+ttl*4/10 {
+					return w.lease(ttl), nil
+				}
+				if i%2 == 0 { // a black hole
+					limited, cancel := context.WithTimeout(ctx, sec)
+					defer cancel()
+					_ = hang(limited)
+				}
 				return lease.Lease{}, errOf(lease.Transient)
 			}
-			return w.lease(time.Minute), nil
+			keepers = append(keepers, k)
+			entries = append(entries, w.add("db", k, nil))
 		}
-		e := w.add("db", k, nil)
-		g := e.Grant()
-		down.Store(true)
-		pass(45 * sec) // in the replacement window
-		require.Equal(t, lease.Stale, e.Status().Condition)
-		require.Positive(t, e.Status().Failures)
-		down.Store(false)
-		pass(15 * sec)
-		_, replaces, _ := k.calls()
-		assert.Empty(t, replaces)
-		assert.Same(t, g, e.Grant())
-		assert.Equal(t, lease.Fresh, e.Status().Condition)
+		pass(ttl)
+		for i, k := range keepers {
+			_, replaces, _ := k.calls()
+			assert.Empty(t, replaces)
+			assert.True(t, entries[i].Grant().Valid(w.clock()))
+			assert.Equal(t, lease.Fresh, entries[i].Status().Condition)
+		}
+		assert.Empty(t, w.told("db", lease.Expired))
 	})
+}
+
+// TestA2WhatOnlyRenewingFailsForIsReplacedInTime has the server fail every renewal as if
+// it were down. Mutation: renew until the end.
+func TestA2WhatOnlyRenewingFailsForIsReplacedInTime(t *testing.T) {
+	for _, ttl := range []time.Duration{10 * sec, time.Minute, time.Hour} {
+		inBubble(t, lease.Config{}, func(w *world) {
+			t := w.t
+			var keepers []*keeper
+			for range 100 {
+				k := w.keeper(ttl)
+				k.onRenew = renewFails(lease.Transient)
+				keepers = append(keepers, k)
+				w.add("db", k, nil)
+			}
+			pass(ttl)
+			assert.Empty(t, w.told("db", lease.Expired), "%v", ttl)
+			for _, k := range keepers {
+				renews, replaces, _ := k.calls()
+				require.NotEmpty(t, replaces)
+				assert.GreaterOrEqual(t, replaces[0], ttl/10*9, "not before the last tenth")
+				assert.Less(t, len(renews), 10)
+			}
+		})
+	}
 }
 
 func TestADeadLeaseIsReplacedAtOnce(t *testing.T) {

@@ -12,6 +12,12 @@ func (m *Manager) hurry(e *Entry) {
 	if e.removed || e.read != nil {
 		return
 	}
+	if g := e.cur.Load(); g.unsure && !g.Ended() {
+		if e.failures == 0 {
+			m.schedule(e) // asked about first, but now
+		}
+		return
+	}
 	e.urgent = true
 	if e.busy && e.action == Renew {
 		e.cancel() // of no use any more, and it may take its time
@@ -30,6 +36,8 @@ func (m *Manager) finish(e *Entry, action Action, g, next *Grant, renewed Lease,
 	switch {
 	case e.read != nil:
 		m.polled(e, err)
+	case action == check:
+		m.checked(e, g, renewed, err)
 	case action == Renew && e.cur.Load() != g:
 		m.schedule(e) // the answer is about a grant that Adopt has replaced meanwhile
 	case err != nil:
@@ -62,6 +70,7 @@ func (m *Manager) polled(e *Entry, err error) {
 	if m.ctx.Err() != nil || e.removed {
 		return // what failed was cancelled
 	}
+	e.polled = true
 	if err != nil {
 		e.fail(Idle, classify(err))
 		m.event(e, ReadFailed, err)
@@ -80,6 +89,7 @@ func (m *Manager) renewed(e *Entry, g *Grant, l Lease) {
 	} else if g.Lease().TTL > 0 {
 		e.ending = true // "no more time", which must not read as "no end"
 	}
+	m.revived(e, g)
 	e.publish()
 	m.event(e, Renewed, nil)
 	m.schedule(e)
@@ -90,21 +100,21 @@ func (m *Manager) replaced(e *Entry, next *Grant) {
 	old.superseded.Store(true)
 	e.cur.Store(next)
 	e.generation++
-	e.failures, e.err = 0, nil
+	if next.Valid(m.clock()) {
+		e.failures, e.err = 0, nil
+	} else {
+		// Whatever made it short makes the next one short as well: not at once.
+		e.fail(Replace, &Error{Class: Unknown, Err: errStillborn})
+	}
 	e.ending, e.toldEnd, e.urgent = false, false, false
 	// A maximum that cut the very first grant leaves nothing to renew.
 	e.noRenew = next.Lease().Capped
 	e.publish()
 	m.event(e, Replaced, nil)
 	e.answer(nil)
+	m.settle(old)
 	m.schedule(e)
-	if !old.hasChildren.Load() {
-		return // most leases, of which there may be thousands
-	}
-	for child := range m.entries {
-		if child.read != nil || child.cur.Load().parent != old {
-			continue
-		}
+	for _, child := range m.childrenOf(old) {
 		// Whatever failed may have failed for the old one's sake, its login's failure included.
 		child.failures, child.err = 0, nil
 		m.schedule(child)
@@ -117,7 +127,7 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 		return
 	}
 	kind := ReplaceFailed
-	if action == Renew {
+	if action != Replace {
 		kind = RenewFailed
 	}
 	switch {
@@ -128,7 +138,7 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 			e.toldRefused = true
 			m.event(e, RenewRefused, err)
 		}
-	case action == Renew && err.Class == Dead:
+	case action != Replace && err.Class == Dead:
 		g.End()
 		e.failures, e.err = 0, nil
 		m.lost(e, err)
@@ -138,7 +148,10 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 		e.fail(action, err)
 		m.event(e, kind, err)
 	}
-	if action == Replace {
+	if action == Renew && err.Class != Transient {
+		m.settle(g) // it was asked
+	}
+	if action == Replace || (g.unsure && err.Class == Transient) { // else a replacement follows
 		e.answer(err)
 	}
 	m.tellExpired(e, m.clock())
@@ -169,6 +182,8 @@ func (m *Manager) lost(e *Entry, cause error) {
 	e.publish()
 	m.event(e, Lost, cause)
 }
+
+var errStillborn = errors.New("it had ended when it came")
 
 var errParentLost = errors.New("the token that it was obtained with is gone")
 

@@ -8,15 +8,15 @@ import "time"
 // that a thousand clients started together do not come together, failure
 // code D2), and replaced in the last third if that did not work. Within that third, a
 // server that could not be reached is asked to renew first: an outage is no
-// reason to mint new credentials (A2). The last tenth is for replacing
-// only. Retries back off exponentially with jitter, scaled to the TTL.
+// reason to mint new credentials (A2). Only if that fails in the last tenth as well do
+// replacements take turns with renewals. Pauses are about a fifth of the TTL: after an
+// outage everybody is back within that, and not at once.
 type Policy struct {
 	// MinBackoff is the shortest pause after a failure, but for the very last tries
 	// before a deadline. Default 1 s.
 	MinBackoff time.Duration
-	// MaxBackoff is the longest pause after a failure that may pass by itself. A
-	// failure that needs somebody to act is retried after up to ten times as
-	// long. Default 1 min.
+	// MaxBackoff is the longest pause after a failure. Default 10 min. What has ended
+	// already, and is missed, is tried every 30 s at least, unless somebody must act first.
 	MaxBackoff time.Duration
 }
 
@@ -37,8 +37,11 @@ type State struct {
 	Left       time.Duration // until the true deadline; 0 or less: past or dead
 	Renewable  bool
 	Ending     bool          // cannot be extended, or its parent was replaced: replace now
+	Unsure     bool          // the machine slept: only the server knows whether it has ended
 	Failures   int           // in a row
 	Last       Class         // of the latest failure
+	Failed     Action        // what failed then
+	Tried      time.Duration // the age at which that was begun
 	RetryAfter time.Duration // asked for by the latest failure
 	Rand       float64       // in [0,1)
 }
@@ -57,6 +60,8 @@ const lastTry = 250 * time.Millisecond
 func (p Policy) Next(s State) Step {
 	pause := p.backoff(s)
 	switch {
+	case s.Unsure && s.Renewable && !s.Ending:
+		return Step{Renew, pause}
 	case s.Left <= 0 || s.Ending:
 		return Step{Replace, pause}
 	case s.TTL <= 0:
@@ -68,34 +73,35 @@ func (p Policy) Next(s State) Step {
 		return Step{Replace, max(0, between(s.TTL/3*2, s.TTL/6*5, s.Rand)-s.Age)}
 	}
 	window, final := s.TTL/3*2, s.TTL/10*9 // divided first: a lease of a century must not overflow
-	at := s.Age + pause
-	if s.Renewable && (at < window || (s.Last == Transient && at < final)) {
+	// In the last tenth a renewal that nobody answered is worth one replacement: it may be
+	// only renewing that does not work.
+	hopeless := s.Failed == Renew && s.Tried >= final
+	if s.Renewable && (s.Age+pause < window || (s.Last == Transient && !hopeless)) {
 		return Step{Renew, pause}
 	}
 	return Step{Replace, max(pause, window-s.Age)}
 }
+
+// missed is the longest pause once there is nothing valid any more.
+const missed = 30 * time.Second
 
 // backoff is the pause after the latest failure; none after a success.
 func (p Policy) backoff(s State) time.Duration {
 	if s.Failures <= 0 {
 		return 0
 	}
-	floor, limit := orDefault(p.MinBackoff, time.Second), orDefault(p.MaxBackoff, time.Minute)
+	floor, limit := orDefault(p.MinBackoff, time.Second), orDefault(p.MaxBackoff, 10*time.Minute)
 	limit = max(limit, floor)
-	base := min(max(s.TTL/30, floor), limit)
-	top := limit
-	if s.TTL > 0 {
-		top = min(max(s.TTL/6, 2*floor), limit)
+	pause := min(max(s.TTL/5, floor), limit)
+	switch {
+	case s.Last == Permanent || s.Last == Refused:
+		pause = doubled(min(8*floor, limit), limit, s.Failures)
+	case s.Left <= 0 || s.TTL <= 0:
+		pause = doubled(floor, max(min(missed, limit), floor), s.Failures)
 	}
-	if s.Last == Permanent || s.Last == Refused {
-		base, top = min(8*floor, limit), 10*limit
-	}
-	pause := top
-	if shift := s.Failures - 1; shift < 16 && base <= top>>shift {
-		pause = base << shift
-	}
-	pause = between(max(pause/2, floor), max(pause, floor+floor/2), s.Rand)
-	pause = max(pause, min(s.RetryAfter, 10*limit))
+	// Not from zero: pauses of nearly the same length keep those who began apart apart.
+	pause = between(max(pause/10*6, floor), max(pause, floor+floor/2), s.Rand)
+	pause = max(pause, min(s.RetryAfter, limit))
 	if s.Left > 0 && pause >= s.Left/2 && s.Last != Permanent {
 		// A pause past the deadline would hand out a corpse: try inside what
 		// remains, also where the server asked for longer (F24).
@@ -104,10 +110,20 @@ func (p Policy) backoff(s State) time.Duration {
 	return pause
 }
 
+// doubled returns base, doubled with each failure after the first, up to limit.
+func doubled(base, limit time.Duration, failures int) time.Duration {
+	if shift := failures - 1; shift < 16 && base <= limit>>shift {
+		return base << shift
+	}
+	return limit
+}
+
 // poll is the pause before a value without a lease is read again.
 func (p Policy) poll(interval time.Duration, s State) time.Duration {
 	if s.Failures > 0 && s.Last != Refused && s.Last != Permanent {
-		s.TTL = interval
+		// Half an interval at most: with many clients an outage must not make more requests
+		// than there are without one (D2).
+		s.TTL, s.Left = interval/2*5, never
 		return min(p.backoff(s), interval)
 	}
 	return between(interval/4*3, interval/20*19, s.Rand) // an answer takes its time, too

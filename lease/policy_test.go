@@ -40,30 +40,37 @@ func TestPolicyNextDecides(t *testing.T) {
 		{name: "dead: now", state: lease.State{Renewable: true, Age: sec, Left: -1}, do: lease.Replace},
 		{name: "past its deadline: now", state: lease.State{Renewable: true, Age: 61 * sec, Left: -sec}, do: lease.Replace},
 
-		{name: "a failed renewal is repeated, after TTL/30", state: lease.State{Renewable: true, Age: 25 * sec, Failures: 1}, do: lease.Renew, lo: sec, hi: 2 * sec},
-		{name: "and again, after twice that", state: lease.State{Renewable: true, Age: 27 * sec, Failures: 2}, do: lease.Renew, lo: 2 * sec, hi: 4 * sec},
-		{name: "at most TTL/6", state: lease.State{Renewable: true, Age: 27 * sec, Failures: 40}, do: lease.Renew, lo: 5 * sec, hi: 10 * sec},
-		{name: "a retry that would fall into the last third replaces", state: lease.State{Renewable: true, Age: 39500 * ms, Failures: 1}, do: lease.Replace, lo: sec, hi: 2 * sec},
-		{name: "in the last third an answered failure replaces", state: lease.State{Renewable: true, Age: 45 * sec, Failures: 1, Last: lease.Unknown}, do: lease.Replace, lo: sec, hi: 2 * sec},
-		{name: "in the last third an unreachable server is asked to renew", state: lease.State{Renewable: true, Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Renew, lo: sec, hi: 2 * sec},
-		{name: "but not if it could not be renewed anyway", state: lease.State{Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Replace, lo: sec, hi: 2 * sec},
-		{name: "the last tenth replaces", state: lease.State{Renewable: true, Age: 54 * sec, Failures: 1, Last: lease.Transient}, do: lease.Replace, lo: sec, hi: 2 * sec},
+		{name: "a failed renewal is repeated, after a fifth of the TTL", state: lease.State{Renewable: true, Age: 25 * sec, Failures: 1}, do: lease.Renew, lo: 7200 * ms, hi: 12 * sec},
+		{name: "and so on", state: lease.State{Renewable: true, Age: 27 * sec, Failures: 40}, do: lease.Renew, lo: 7200 * ms, hi: 12 * sec},
+		{name: "a retry that would fall into the last third replaces", state: lease.State{Renewable: true, Age: 39500 * ms, Failures: 1}, do: lease.Replace, lo: 7200 * ms, hi: 10250 * ms},
+		{name: "in the last third an answered failure replaces", state: lease.State{Renewable: true, Age: 45 * sec, Failures: 1, Last: lease.Unknown}, do: lease.Replace, lo: 7200 * ms, hi: 7500 * ms},
+		{name: "in the last third an unreachable server is asked to renew", state: lease.State{Renewable: true, Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Renew, lo: 7200 * ms, hi: 7500 * ms},
+		{name: "but not if it could not be renewed anyway", state: lease.State{Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Replace, lo: 7200 * ms, hi: 7500 * ms},
+		{name: "in the last tenth it is asked to renew once more", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 53 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 2500 * ms, hi: 2500 * ms},
+		{name: "and then for another", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 55 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Replace, lo: 2500 * ms, hi: 2500 * ms},
+		{name: "in turns", state: lease.State{Renewable: true, Age: 57 * sec, Tried: 57 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Replace}, do: lease.Renew, lo: 1500 * ms, hi: 1500 * ms},
 		{name: "a failure long before the window does not replace", state: lease.State{Age: 10 * sec, Failures: 1}, do: lease.Replace, lo: 30 * sec, hi: 30 * sec},
 
-		{name: "dead and failing backs off", state: lease.State{Age: 61 * sec, Left: -sec, Failures: 3}, do: lease.Replace, lo: 4 * sec, hi: 8 * sec},
+		{name: "after a sleep it is asked first", state: lease.State{Renewable: true, Unsure: true, Age: time.Hour, Left: -sec}, do: lease.Renew, lo: 0, hi: 0},
+		{name: "and again, soon", state: lease.State{Renewable: true, Unsure: true, Age: time.Hour, Left: -sec, Failures: 1, Last: lease.Transient}, do: lease.Renew, lo: sec, hi: 1500 * ms},
+		{name: "unless it is to be replaced anyway", state: lease.State{Renewable: true, Unsure: true, Ending: true, Age: sec}, do: lease.Replace},
+		{name: "or cannot be renewed", state: lease.State{Unsure: true, Age: time.Hour, Left: -sec}, do: lease.Replace},
+
+		{name: "dead and failing backs off", state: lease.State{Age: 61 * sec, Left: -sec, Failures: 3}, do: lease.Replace, lo: 2400 * ms, hi: 4 * sec},
 		{name: "never under a second", state: lease.State{TTL: 3 * sec, Left: -sec, Failures: 1}, do: lease.Replace, lo: sec, hi: 1500 * ms},
 		{name: "or the floor that is set", policy: lease.Policy{MinBackoff: 3 * sec}, state: lease.State{TTL: 3 * sec, Left: -1, Failures: 1}, do: lease.Replace, lo: 3 * sec, hi: 4500 * ms},
-		{name: "never over a minute", state: lease.State{TTL: time.Hour, Left: -sec, Failures: 30}, do: lease.Replace, lo: 30 * sec, hi: time.Minute},
-		{name: "or the limit that is set", policy: lease.Policy{MaxBackoff: 10 * sec}, state: lease.State{TTL: time.Hour, Left: -sec, Failures: 30}, do: lease.Replace, lo: 5 * sec, hi: 10 * sec},
+		{name: "what is missed is tried every half minute", state: lease.State{TTL: time.Hour, Left: -sec, Failures: 30}, do: lease.Replace, lo: 18 * sec, hi: 30 * sec},
+		{name: "what is not, every ten minutes at least", state: lease.State{TTL: 24 * time.Hour, Age: 9 * time.Hour, Renewable: true, Failures: 30, Last: lease.Transient}, do: lease.Renew, lo: 6 * time.Minute, hi: 10 * time.Minute},
+		{name: "or at the limit that is set", policy: lease.Policy{MaxBackoff: 10 * sec}, state: lease.State{TTL: time.Hour, Left: -sec, Failures: 30}, do: lease.Replace, lo: 6 * sec, hi: 10 * sec},
 
-		{name: "what needs somebody to act is slow at once", state: lease.State{Left: -1, Failures: 1, Last: lease.Permanent}, do: lease.Replace, lo: 4 * sec, hi: 8 * sec},
-		{name: "and slower later", state: lease.State{Left: -1, Failures: 30, Last: lease.Permanent}, do: lease.Replace, lo: 5 * time.Minute, hi: 10 * time.Minute},
-		{name: "a refusal as well", state: lease.State{Left: -1, Failures: 30, Last: lease.Refused}, do: lease.Replace, lo: 5 * time.Minute, hi: 10 * time.Minute},
-		{name: "a permanent failure is slow near the deadline too", state: lease.State{Age: 58 * sec, Failures: 30, Last: lease.Permanent}, do: lease.Replace, lo: 5 * time.Minute, hi: 10 * time.Minute},
+		{name: "what needs somebody to act is slow at once", state: lease.State{Left: -1, Failures: 1, Last: lease.Permanent}, do: lease.Replace, lo: 4800 * ms, hi: 8 * sec},
+		{name: "and slower later", state: lease.State{Left: -1, Failures: 30, Last: lease.Permanent}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
+		{name: "a refusal as well", state: lease.State{Left: -1, Failures: 30, Last: lease.Refused}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
+		{name: "a permanent failure is slow near the deadline too", state: lease.State{Age: 58 * sec, Failures: 30, Last: lease.Permanent}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
 
 		{name: "Retry-After is honoured", state: lease.State{Renewable: true, Age: 21 * sec, Failures: 1, Last: lease.Transient, RetryAfter: 15 * sec}, do: lease.Renew, lo: 15 * sec, hi: 15 * sec},
 		{name: "but not past half of what is left (F24)", state: lease.State{Renewable: true, Age: 40 * sec, Failures: 1, Last: lease.Transient, RetryAfter: 30 * sec}, do: lease.Renew, lo: 10 * sec, hi: 10 * sec},
-		{name: "nor more than ten times the limit", state: lease.State{Left: -1, Failures: 1, Last: lease.Transient, RetryAfter: 24 * time.Hour}, do: lease.Replace, lo: 10 * time.Minute, hi: 10 * time.Minute},
+		{name: "nor more than the limit", state: lease.State{Left: -1, Failures: 1, Last: lease.Transient, RetryAfter: 24 * time.Hour}, do: lease.Replace, lo: 10 * time.Minute, hi: 10 * time.Minute},
 		{name: "a back-off stays inside what is left", state: lease.State{Age: 58 * sec, Failures: 9}, do: lease.Replace, lo: sec, hi: sec},
 		{name: "down to a quarter of a second", state: lease.State{Age: 59900 * ms, Failures: 9}, do: lease.Replace, lo: 250 * ms, hi: 250 * ms},
 		{name: "a lease of a century is not replaced at once", state: lease.State{TTL: 100 * 365 * 24 * time.Hour}, do: lease.Replace, lo: 66 * 365 * 24 * time.Hour, hi: 84 * 365 * 24 * time.Hour},
@@ -128,10 +135,10 @@ func TestPolicyBoundsTheTriesOfOneLease(t *testing.T) {
 }
 
 func FuzzPolicyNext(f *testing.F) {
-	f.Add(int64(60*sec), int64(0), int64(60*sec), true, false, 0, 0, int64(0), 0.5, int64(0), int64(0))
-	f.Add(int64(math.MaxInt64), int64(0), int64(math.MaxInt64), false, false, 1, 1, int64(math.MaxInt64), 0.9, int64(sec), int64(time.Hour))
-	f.Add(int64(1), int64(5), int64(-4), true, true, 70, 5, int64(-1), 0.0, int64(-1), int64(math.MaxInt64))
-	f.Fuzz(func(t *testing.T, ttl, age, left int64, renewable, ending bool, failures, class int, retryAfter int64, r float64, minB, maxB int64) {
+	f.Add(int64(60*sec), int64(0), int64(60*sec), true, false, false, 0, 0, 0, int64(0), int64(0), 0.5, int64(0), int64(0))
+	f.Add(int64(math.MaxInt64), int64(0), int64(math.MaxInt64), false, false, true, 1, 1, 1, int64(sec), int64(math.MaxInt64), 0.9, int64(sec), int64(time.Hour))
+	f.Add(int64(1), int64(5), int64(-4), true, true, true, 70, 5, 2, int64(-1), int64(-1), 0.0, int64(-1), int64(math.MaxInt64))
+	f.Fuzz(func(t *testing.T, ttl, age, left int64, renewable, ending, unsure bool, failures, class, failed int, tried, retryAfter int64, r float64, minB, maxB int64) {
 		const year = 365 * 24 * time.Hour
 		if !(r >= 0 && r < 1) || age < 0 || time.Duration(age) > 100*year || time.Duration(minB) > year || time.Duration(maxB) > year ||
 			(minB > 0 && time.Duration(minB) < 250*ms) {
@@ -139,16 +146,16 @@ func FuzzPolicyNext(f *testing.F) {
 		}
 		p := lease.Policy{MinBackoff: time.Duration(minB), MaxBackoff: time.Duration(maxB)}
 		s := lease.State{
-			TTL: time.Duration(ttl), Age: time.Duration(age), Left: time.Duration(left), Renewable: renewable, Ending: ending,
-			Failures: failures, Last: lease.Class(class), RetryAfter: time.Duration(retryAfter), Rand: r,
+			TTL: time.Duration(ttl), Age: time.Duration(age), Left: time.Duration(left), Renewable: renewable, Ending: ending, Unsure: unsure,
+			Failed: lease.Action(failed), Tried: time.Duration(tried), Failures: failures, Last: lease.Class(class), RetryAfter: time.Duration(retryAfter), Rand: r,
 		}
 		got := p.Next(s)
 		switch {
 		case got.In < 0:
 			t.Errorf("%+v: a pause of %v", s, got.In)
-		case got.Do == lease.Idle && (s.TTL > 0 || s.Left <= 0 || s.Ending):
+		case got.Do == lease.Idle && (s.TTL > 0 || s.Left <= 0 || s.Ending || (s.Unsure && s.Renewable)):
 			t.Errorf("%+v: idle", s)
-		case got.Do == lease.Renew && (!s.Renewable || s.Ending || s.Left <= 0):
+		case got.Do == lease.Renew && (!s.Renewable || s.Ending || (s.Left <= 0 && !s.Unsure)):
 			t.Errorf("%+v: renewed", s)
 		case s.Failures > 0 && got.Do != lease.Idle && got.In < 250*ms:
 			t.Errorf("%+v: only %v after a failure", s, got.In)
@@ -170,5 +177,5 @@ func ExamplePolicy_Next() {
 	fmt.Println(step.Do == lease.Renew, step.In) // not replaced: it lives on
 	// Output:
 	// 25m0s
-	// true 45s
+	// true 8m0s
 }

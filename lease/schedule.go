@@ -31,11 +31,13 @@ func (m *Manager) dispatch() {
 // start runs the entry's due action in a goroutine, which sends the outcome back.
 func (m *Manager) start(e *Entry) {
 	e.queued, e.busy, e.urgent = nil, true, false
-	action, g, child, l := e.action, e.cur.Load(), e.isChild(), m.lane(e)
-	m.jobs++
-	if child {
-		l.count(e.name, 1)
+	e.tried = m.clock().Mono
+	action, g := e.action, e.cur.Load()
+	var worker *job
+	if e.isChild() {
+		worker = m.begin(m.lane(e), e)
 	}
+	m.jobs++
 	ctx, cancel := context.WithCancel(m.ctx)
 	e.cancel = cancel
 	go func() {
@@ -44,36 +46,13 @@ func (m *Manager) start(e *Entry) {
 		// Not m.do: the loop takes outcomes until the last job has ended.
 		m.inbox <- func() {
 			m.jobs--
-			if child {
-				l.count(e.name, -1)
-			}
 			e.busy = false
 			m.finish(e, action, g, next, renewed, err)
-			m.wakeWaiting(l)
+			if worker != nil {
+				m.end(worker)
+			}
 		}
 	}()
-}
-
-func (m *Manager) wakeWaiting(l *lane) {
-	if m.ctx.Err() != nil {
-		return
-	}
-	kept := l.waiting[:0]
-	for i, e := range l.waiting {
-		if l.working >= m.workers {
-			kept = append(kept, l.waiting[i:]...)
-			break
-		}
-		switch {
-		case e.queued != l: // not any more
-		case m.room(l, e):
-			m.start(e)
-		default:
-			kept = append(kept, e)
-		}
-	}
-	clear(l.waiting[len(kept):])
-	l.waiting = kept
 }
 
 // schedule decides what comes next for e and when.
@@ -87,13 +66,21 @@ func (m *Manager) schedule(e *Entry) {
 		state.Last, state.RetryAfter = e.err.Class, e.err.RetryAfter
 	}
 	if e.read != nil {
-		e.action, e.at = Renew, now.Mono+m.policy.poll(e.interval, state)
+		pause := m.policy.poll(e.interval, state)
+		if !e.polled { // those who started together must not stay together (D2)
+			pause = m.jitter(pause)
+		}
+		e.action, e.at = Renew, now.Mono+pause
 		m.push(e)
 		return
 	}
 	g := e.cur.Load()
+	if g.unsure && m.ask(e, g, now) {
+		return
+	}
 	l, moving := g.Lease(), g.parent != nil && g.parent.superseded.Load()
-	state.TTL, state.Age, state.Left = l.TTL, now.Mono-l.Sent.Mono, g.Left(now)
+	state.TTL, state.Age, state.Left = l.TTL, now.since(l.Sent), g.Left(now)
+	state.Unsure, state.Failed, state.Tried = g.unsure, e.failing, e.tried-l.Sent.Mono
 	state.Renewable = l.Renewable && !e.noRenew
 	state.Ending = e.ending || moving || e.urgent
 	step := m.policy.Next(state)
@@ -117,7 +104,10 @@ const longestSpread = 10 * time.Minute
 func (m *Manager) push(e *Entry) {
 	e.wake = e.at
 	if e.read == nil && !e.toldEnd {
-		e.wake = min(e.at, max(e.cur.Load().deadline(), 0))
+		now := m.clock()
+		if left := e.cur.Load().Left(now); left < never-now.Mono {
+			e.wake = min(e.at, now.Mono+max(left, 0))
+		}
 	}
 	switch {
 	case e.wake == never:

@@ -5,7 +5,7 @@ package main
 var leaseMutations = []mutation{
 	{
 		Law: 2, What: "a deadline forgets the parent's",
-		File: "lease/grant.go", Old: "d = min(d, g.parent.deadline())", New: "_ = g.parent.deadline()",
+		File: "lease/grant.go", Old: "left = min(left, l.TTL-now.since(l.Sent))", New: "return min(left, l.TTL-now.since(l.Sent))",
 		Package: "./lease", Test: "^TestLaw02",
 	},
 	{
@@ -32,6 +32,11 @@ var leaseMutations = []mutation{
 		Law: 3, What: "all children move at once",
 		File: "lease/schedule.go", Old: "step.In = time.Duration(state.Rand", New: "step.In = time.Duration(0 * state.Rand",
 		Package: "./lease", Test: "^TestLaw03",
+	},
+	{
+		Law: 3, What: "what has not moved from a token that died waits for its turn",
+		File: "lease/entry.go", Old: "\t\t\te.m.hurry(child)\n", New: "\t\t\t_ = child\n",
+		Package: "./lease", Test: "^TestLaw03WhatHasNotMoved",
 	},
 	{
 		Law: 4, What: "a truncated grant is taken for a good one",
@@ -105,13 +110,83 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 9, What: "a lease's age begins when the answer came",
-		File: "lease/schedule.go", Old: "l.TTL, now.Mono-l.Sent.Mono, g.Left(now)", New: "l.TTL, 0, g.Left(now)",
+		File: "lease/schedule.go", Old: "l.TTL, now.since(l.Sent), g.Left(now)", New: "l.TTL, 0, g.Left(now)",
 		Package: "./lease", Test: "^TestLaw09",
 	},
 	{
 		Law: 9, What: "validity goes by the wall clock",
-		File: "lease/grant.go", Old: "return now.Mono < g.deadline()", New: "return !g.Ended() && now.Wall.Before(g.Expires())",
-		Package: "./lease", Test: "^TestLaw09",
+		File: "lease/lease.go", Old: "wall-slept > mono {", New: "wall != mono {",
+		Package: "./lease", Test: "^TestLaw09AWallClockThatIsPutBack",
+	},
+	{
+		Law: 9, What: "a sleep counts for nothing",
+		File: "lease/lease.go", Old: "wall-slept > mono {", New: "wall < 0 && wall-slept > mono {",
+		Package: "./lease", Test: "^TestLaw09AfterASleepEverything",
+	},
+	{
+		Law: 9, What: "what is past its end by the wall clock is replaced",
+		File: "lease/schedule.go", Old: "if g.unsure && m.ask(e, g, now) {", New: "if false && m.ask(e, g, now) {",
+		Package: "./lease", Test: "^TestLaw09AfterASleepEverything",
+	},
+	{
+		Law: 9, What: "after a sleep all are renewed at once",
+		File: "lease/sleep.go", Old: "now.Mono+m.jitter(spread)", New: "now.Mono+0*m.jitter(spread)",
+		Package: "./lease", Test: "^TestLaw09AfterASleepEverything",
+	},
+	{
+		Law: 9, What: "after a sleep the token is not looked up",
+		File: "lease/sleep.go", Old: "g.unsure, g.check = true, can &&", New: "g.unsure, g.check = true, false && can &&",
+		Package: "./lease", Test: "^TestLaw09AfterASleepEverything",
+	},
+	{
+		Law: 9, What: "a lookup cannot find a token dead",
+		File: "lease/outcome.go", Old: "case action != Replace && err.Class == Dead:", New: "case action == Renew && err.Class == Dead:",
+		Package: "./lease", Test: "^TestLaw09WhatDied",
+	},
+	{
+		Law: 9, What: "after a sleep an outage counts as an answer",
+		File: "lease/outcome.go", Old: "if action == Renew && err.Class != Transient {", New: "if action == Renew {",
+		Package: "./lease", Test: "^TestLaw09AfterASleepAnOutage",
+	},
+	{
+		Law: 9, What: "who waits after a sleep waits for the spread",
+		File: "lease/sleep.go", Old: "if len(e.waiters) > 0 {", New: "if len(e.waiters) > 1 {",
+		Package: "./lease", Test: "^TestLaw09WhoWaits",
+	},
+	{
+		Law: 9, What: "a client that slept hands out what has ended",
+		File: "lease/lease.go", Old: "wall-slept > mono {", New: "wall < 0 && wall-slept > mono {",
+		Package: ".", Test: "^TestLaw09WhatEnded",
+	},
+	{
+		Law: 9, What: "a client whose clock was put forward mints",
+		File: "lease/schedule.go", Old: "if g.unsure && m.ask(e, g, now) {", New: "if false && m.ask(e, g, now) {",
+		Package: ".", Test: "^TestLaw09AClockThatIsPutForward",
+	},
+	{
+		Law: 9, What: "a client whose clock was put back goes by it",
+		File: "lease/lease.go", Old: "wall-slept > mono {", New: "wall != mono {",
+		Package: ".", Test: "^TestLaw09AClockThatIsPutBack",
+	},
+	{
+		Law: 9, What: "a client's lookup cannot find a token dead",
+		File: "lease/outcome.go", Old: "case action != Replace && err.Class == Dead:", New: "case action == Renew && err.Class == Dead:",
+		Package: ".", Test: "^TestLaw09ATokenThatEnded",
+	},
+	{
+		Law: 9, What: "a clock that was put back hides the next sleep",
+		File: "lease/sleep.go", Old: "case lead < 0: // put back: monotonic time alone counts, from here\n\t\tm.awake = now", New: "case lead < 0:",
+		Package: "./lease", Test: "^TestLaw09AWallClockPutForth",
+	},
+	{
+		Law: 5, What: "in the last tenth of an outage another is minted first",
+		File: "lease/policy.go", Old: "hopeless := s.Failed == Renew && s.Tried >= final", New: "hopeless := s.Age+pause >= final",
+		Package: "./lease", Test: "^TestA2AnOutage",
+	},
+	{
+		Law: 5, What: "what only renewing fails for is never replaced",
+		File: "lease/policy.go", Old: "hopeless := s.Failed == Renew && s.Tried >= final", New: "hopeless := s.Failed == Renew && s.Tried >= 2*final",
+		Package: "./lease", Test: "^TestA2WhatOnly",
 	},
 	{
 		Law: 11, What: "Get takes the lock",
@@ -205,12 +280,27 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 23, What: "polls take the workers of leases",
-		File: "lease/manager.go", Old: "return &m.polls", New: "return &m.leases",
+		File: "lease/lane.go", Old: "return &m.polls", New: "return &m.leases",
 		Package: "./lease", Test: "^TestLaw23",
 	},
 	{
 		Law: 23, What: "the token waits for a worker",
 		File: "lease/schedule.go", Old: "e.isChild() && !m.room(l, e) {", New: "l.working >= m.workers {",
 		Package: "./lease", Test: "^TestLaw23",
+	},
+	{
+		Law: 23, What: "what takes long keeps its worker",
+		File: "lease/lane.go", Old: "l.slow < slowLimit*m.workers {", New: "l.slow < 0*slowLimit*m.workers {",
+		Package: "./lease", Test: "^TestLaw23EnginesThatHang",
+	},
+	{
+		Law: 23, What: "an engine that hangs gets all the workers",
+		File: "lease/lane.go", Old: "\tl.groups[j.group]++\n", New: "\n",
+		Package: "./lease", Test: "^TestLaw23AnEngineThatHangs",
+	},
+	{
+		Law: 23, What: "what takes long has no bound",
+		File: "lease/lane.go", Old: "l.slow < slowLimit*m.workers {", New: "l.slow < 1000*slowLimit*m.workers {",
+		Package: "./lease", Test: "^TestLaw23WhatTakesLong",
 	},
 }

@@ -4,7 +4,7 @@ package main
 var reviewMutations = []mutation{
 	{
 		Law: 23, What: "replacements take the workers of renewals",
-		File:    "lease/manager.go",
+		File:    "lease/lane.go",
 		Old:     "return &m.mints",
 		New:     "return &m.leases",
 		Package: ".", Test: "^TestLaw23CreationsThatHangDoNotHoldUpRenewals$",
@@ -47,8 +47,8 @@ var reviewMutations = []mutation{
 	{
 		Law: 11, What: "what is registered after Close is not told of it",
 		File:    "internal/session/session.go",
-		Old:     "\t\ts.mu.Unlock()\n\t\tf()\n",
-		New:     "\t\ts.mu.Unlock()\n",
+		Old:     "\tif !ok {\n\t\tf()\n",
+		New:     "\tif !ok {\n",
 		Package: ".", Test: "^TestLaw11ACredentialThatIsOpenedDuringCloseIsClosed$",
 	},
 	{
@@ -68,8 +68,8 @@ var reviewMutations = []mutation{
 	{
 		Law: 18, What: "a token that could not be revoked at once is forgotten",
 		File:    "internal/session/probe.go",
-		Old:     "s.mine = append(s.mine, fresh) //",
-		New:     "_ = fresh //",
+		Old:     "|| !s.remember(t) {",
+		New:     "{",
 		Package: ".", Test: "^TestLaw18ATokenThatCouldNotBeRevokedAtOnceIsNotForgotten$",
 	},
 	{
@@ -130,7 +130,7 @@ var reviewMutations = []mutation{
 	},
 	{
 		Law: 7, What: "a connection for one request agrees on HTTP/2",
-		File:    "internal/session/transport.go",
+		File:    "internal/session/connections.go",
 		Old:     "one.TLSClientConfig.NextProtos = nil",
 		New:     "_ = one",
 		Package: ".", Test: "^TestANewClientSpeaksToAVaultThatPrefersHTTP2$",
@@ -172,9 +172,9 @@ var reviewMutations = []mutation{
 	},
 	{
 		Law: 23, What: "one name may take all workers",
-		File:    "lease/manager.go",
-		Old:     "l.named[e.name] < max(1, m.workers/2)",
-		New:     "l.named[e.name] < m.workers",
+		File:    "lease/lane.go",
+		Old:     "l.groups[e.group()] < max(1, m.workers/2)",
+		New:     "l.groups[e.group()] >= 0",
 		Package: ".", Test: "^TestLaw23AnEngineThatHangsDoesNotHoldUpOthers$",
 	},
 	{
@@ -208,7 +208,7 @@ var reviewMutations = []mutation{
 	{
 		Law: 18, What: "what has expired is revoked",
 		File:    "dynamic/keeper.go",
-		Old:     "h.grant == g && g.Valid(k.c.clock())",
+		Old:     "h.grant == g && g.MayLive(k.c.clock())",
 		New:     "h.grant == g",
 		Package: ".", Test: "^TestLaw18WhatHasExpiredIsNotRevoked$",
 	},

@@ -38,6 +38,15 @@ func classify(path string, status int, texts []string) lease.Class {
 	return lease.Unknown
 }
 
+// classOf is the class of err; Unknown also for nil.
+func classOf(err error) (class lease.Class) {
+	var le *lease.Error
+	if errors.As(err, &le) {
+		class = le.Class
+	}
+	return class
+}
+
 func isLogin(path string) bool {
 	return strings.HasPrefix(path, "auth/") && (strings.HasSuffix(path, "/login") || strings.Contains(path, "/login/"))
 }
@@ -58,7 +67,7 @@ func (s *Session) failure(r Request, c *call, resp *api.Response, err error) *le
 	e.Status = resp.StatusCode
 	var re *api.ResponseError
 	if errors.As(err, &re) {
-		e.Vault = vaultTexts(re.Errors, r.Private)
+		e.Vault, e.listed = vaultTexts(re.Errors, r.Private), !re.RawError && len(re.Errors) > 0
 	} else {
 		e.Err = withoutURL(err)
 	}

@@ -23,7 +23,8 @@ type Error struct {
 	Hint      string   // what to do; may be empty
 	Err       error    // the cause where there was no answer
 
-	body []byte // of a 404: kv tells a deleted secret from a missing one by it
+	body   []byte // of a 404: kv tells a deleted secret from a missing one by it
+	listed bool   // Vault has the form of Vault's errors: no proxy's page
 }
 
 // Error puts it into one line.
@@ -51,16 +52,23 @@ func (e *Error) Error() string {
 // Unwrap returns the cause of a request that got no answer.
 func (e *Error) Unwrap() error { return e.Err }
 
-// tokens matches what looks like a Vault token of any version.
-var tokens = regexp.MustCompile(`\b(hv[sbr]\.[A-Za-z0-9_-]{8,}|[sbr]\.[A-Za-z0-9]{24,})`)
+// What is taken out of texts that are not ours. Nothing is asked of what stands before or
+// behind, since nobody knows how such a text was put together; a secret's tail may
+// hold dots so that two that touch go together.
+var (
+	// jwts are three parts of base64url, the first of which is JSON.
+	jwts = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_.-]*`)
+	// tokens are Vault's, of any version: service, batch, recovery.
+	tokens = regexp.MustCompile(`hv[sbr]\.[A-Za-z0-9_.-]{8,}|[sbr]\.[A-Za-z0-9]{24,}[A-Za-z0-9_.-]*|b\.[A-Za-z0-9_-]{40,}[A-Za-z0-9_.-]*`)
+	// leaseIDs have a random end.
+	leaseIDs = regexp.MustCompile(`/[A-Za-z0-9]{24,}`)
+)
 
-// leaseIDs matches the random end of a lease ID.
-var leaseIDs = regexp.MustCompile(`/[A-Za-z0-9]{24}\b`)
-
-// scrub takes tokens and lease IDs out of texts that are not ours, and makes them one
-// line.
+// scrub takes tokens, JWTs and lease IDs out of texts that are not ours, and makes them
+// one line.
 func scrub(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
+	text = jwts.ReplaceAllString(text, "[redacted]")
 	text = tokens.ReplaceAllString(text, "[redacted]")
 	return leaseIDs.ReplaceAllString(text, "/[redacted]")
 }

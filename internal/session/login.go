@@ -23,19 +23,13 @@ const abandonedLogin = 5 * time.Second
 // caller, so that a token which comes when the caller or the client has gone can be
 // revoked: nobody else knows of it (failure code A14).
 func (s *Session) logIn(ctx context.Context) (*token, error) {
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
-	select {
-	case s.login <- struct{}{}:
-	case <-ctx.Done():
-		cancel()
+	if ctx.Err() != nil {
 		return nil, s.unanswered(ctx)
-	case <-own.Done(): // an earlier one hangs
-		cancel()
-		return nil, s.unanswered(own)
-	case <-s.ctx.Done():
-		cancel()
-		return nil, ErrClosed
 	}
+	if err := s.permit(ctx); err != nil {
+		return nil, err
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 	type outcome struct {
 		t   *token
 		err error
@@ -77,6 +71,21 @@ func (s *Session) logIn(ctx context.Context) (*token, error) {
 		case <-time.After(time.Second):
 			return nil, s.unanswered(own)
 		}
+	}
+}
+
+// permit waits until no other login is under way, but not without end: an earlier one may
+// hang.
+func (s *Session) permit(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	select {
+	case s.login <- struct{}{}:
+		return nil
+	case <-limited.Done():
+		return s.unanswered(limited)
+	case <-s.ctx.Done():
+		return ErrClosed
 	}
 }
 
@@ -146,31 +155,43 @@ func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 		return nil, errors.New("leasehold: log in: the answer holds no token")
 	}
 	kind, uses := peek.about(a.ClientToken)
-	asked := time.Duration(a.LeaseDuration) * time.Second
-	if answer.Data != nil { // a lookup-self, of a token that was given
+	policies := union(a.Policies, a.TokenPolicies, a.IdentityPolicies)
+	if a.LeaseDuration < 0 {
+		return nil, errors.New("leasehold: log in: the answer gives the token a negative time to live")
+	}
+	ttl := seconds(int64(a.LeaseDuration))
+	asked, endless := ttl, slices.Contains(policies, "root")
+	_, given := answer.Data["ttl"] // this is a lookup-self, of a token that was given
+	if given {
 		kind, _ = answer.Data["type"].(string)
 		uses = number(answer.Data["num_uses"])
 		if c := number(answer.Data["creation_ttl"]); c > 0 {
-			asked = time.Duration(c) * time.Second
+			asked = seconds(c)
 		}
+		expires, told := answer.Data["expire_time"]
+		endless = told && expires == nil
 	}
-	if uses > 0 && uses <= reservedUses {
-		return nil, fmt.Errorf("leasehold: log in: the token has only %d uses; at least %d are needed (raise token_num_uses, 0 is unlimited)", uses, reservedUses+1)
+	if given || kind == "batch" {
+		ttl = rounded(ttl)
+	}
+	if ttl == 0 && !endless {
+		// Such as a given token in its last second: no end must not be read into it.
+		return nil, errors.New("leasehold: log in: the token has no time to live left")
+	}
+	if uses < 0 || (uses > 0 && uses <= reservedUses) {
+		return nil, fmt.Errorf("leasehold: log in: the token has only %d uses; at least %d are needed (raise token_num_uses, 0 is unlimited)", max(uses, 0), reservedUses+1)
 	}
 	t := &token{
 		value:    secret.NewString(a.ClientToken),
 		accessor: a.Accessor,
 		kind:     kind,
-		policies: union(a.Policies, a.TokenPolicies, a.IdentityPolicies),
+		policies: policies,
 		asked:    asked,
 		limited:  uses > 0,
 	}
 	t.uses.Store(uses)
-	ttl := time.Duration(a.LeaseDuration) * time.Second
-	if (kind == "batch" || answer.Data != nil) && ttl > time.Second {
-		// A batch token counts from the start of the second that it was made in, and a
-		// lookup rounds: either may promise up to a second that is not there.
-		ttl -= time.Second
+	if given {
+		t.lookup.Store(allowed) // it just was
 	}
 	t.grant = lease.NewGrant(lease.Lease{
 		TTL:   ttl,
@@ -183,12 +204,20 @@ func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 	return t, nil
 }
 
+// number is an integer of a JSON object: 0 where there is none, and less where it is
+// something else, so that no limit is not read into what cannot be read.
 func number(v any) int64 {
-	n, ok := v.(json.Number)
-	if !ok {
+	if v == nil {
 		return 0
 	}
-	i, _ := n.Int64()
+	n, ok := v.(json.Number)
+	if !ok {
+		return -1
+	}
+	i, err := n.Int64()
+	if err != nil {
+		return -1
+	}
 	return i
 }
 

@@ -23,20 +23,62 @@ const (
 	lookupEvery = time.Second
 )
 
-// loggedIn notes a login: another one for the sake of policies is pointless for
-// a while.
-func (p *probe) loggedIn(now lease.Instant) {
-	p.notBefore, p.interval = now.Mono+probeFirst, probeFirst
+// How long a lookup-self may take: little where a good token waits to be used.
+const (
+	adoptPatience  = time.Second
+	lookupPatience = 5 * time.Second
+)
+
+// loggedIn notes a login: another one for the sake of policies is pointless for a while,
+// and for a short while only if this one brought others.
+func (p *probe) loggedIn(now lease.Instant, others bool) {
+	if others {
+		p.interval = probeFirst
+	}
+	p.notBefore = now.Mono + p.interval
 }
 
-// refused looks into a 403 that t got. It reports whether the request should be
-// repeated: the token was dead and is replaced, or had old policies and is.
+// due reports whether a login may be tried now, and counts it.
+func (p *probe) due(now lease.Instant) bool {
+	if now.Mono < p.notBefore {
+		return false
+	}
+	if now.Mono >= p.notBefore+probeLast {
+		p.interval = probeFirst // nothing was refused for long: this is something new
+	}
+	p.notBefore = now.Mono + p.interval
+	p.interval = min(2*p.interval, probeLast)
+	return true
+}
+
+// superseded reports whether there is another token than t now.
+func (s *Session) superseded(t *token) bool { return s.tokens.Grant() != t.grant }
+
+// refused looks into a 403 that t got. It reports whether the request should be repeated:
+// there is another token than t, since t was dead, or had old policies, or simply
+// because its time had come while the request was under way.
 func (s *Session) refused(ctx context.Context, t *token) bool {
+	if s.superseded(t) {
+		return true
+	}
+	done := make(chan struct{})
+	// On the session's time: who asks may have little, and what is found out is for all.
+	if s.Go(func(ctx context.Context) { defer close(done); s.lookInto(ctx, t) }) {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+	return s.superseded(t)
+}
+
+func (s *Session) lookInto(ctx context.Context, t *token) {
 	if s.deadAfterAll(ctx, t) {
 		s.tokens.Invalidate(t.grant, errLookupRefused)
-		return s.tokens.Ensure(ctx, t.grant) == nil
+		_ = s.tokens.Ensure(ctx, t.grant) // its failure is told by the manager
+		return
 	}
-	return s.probePolicies(ctx, t)
+	s.probePolicies(ctx, t)
 }
 
 var errLookupRefused = errors.New("leasehold: the token may not even look itself up any more")
@@ -45,7 +87,7 @@ var errLookupRefused = errors.New("leasehold: the token may not even look itself
 // not: a lookup-self that was allowed before is refused now. One that fails
 // otherwise proves nothing.
 func (s *Session) deadAfterAll(ctx context.Context, t *token) bool {
-	if !t.lookedUp.Load() || t.limited {
+	if t.limited || t.lookup.Load() == denied {
 		return false
 	}
 	select {
@@ -57,69 +99,107 @@ func (s *Session) deadAfterAll(ctx context.Context, t *token) bool {
 	if t.grant.Ended() {
 		return true // who looked before has seen it
 	}
-	s.mu.Lock()
-	now := s.clock().Mono
-	wait := now < s.next.lookup
-	if !wait {
-		s.next.lookup = now + lookupEvery
-	}
-	s.mu.Unlock()
-	if wait {
+	if !s.mayLook() {
 		return false
 	}
-	var le *lease.Error
-	dead := errors.As(s.lookupSelf(ctx, t), &le) && (le.Class == lease.Refused || le.Class == lease.ParentDead)
+	was := t.lookup.Load()
+	_, err := s.lookupSelf(ctx, t, lookupPatience)
+	s.hasLooked()
+	class := classOf(err)
+	dead := class == lease.ParentDead || (class == lease.Refused && was == allowed)
 	if dead {
 		t.grant.End()
 	}
 	return dead
 }
 
-func (s *Session) lookupSelf(ctx context.Context, t *token) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+func (s *Session) mayLook() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clock().Mono >= s.next.lookup
+}
+
+// hasLooked counts from the end of a lookup: those who have waited for one that hung must
+// not ask in turn.
+func (s *Session) hasLooked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next.lookup = s.clock().Mono + lookupEvery
+}
+
+// learn asks whether t may look itself up, at a time when it is surely good: a lookup that
+// is refused later tells a dead token from a missing permission (law 6). Where Vault
+// does not answer, the next renewal or the next 403 asks again.
+func (s *Session) learn(ctx context.Context, t *token, patience time.Duration) {
+	if t.limited || t.lookup.Load() != unasked {
+		return // it would spend a use (failure code A10), or tell nothing new
+	}
+	_, err := s.lookupSelf(ctx, t, patience)
+	switch {
+	case classOf(err) == lease.Refused:
+		t.lookup.CompareAndSwap(unasked, denied)
+	case err != nil && ctx.Err() == nil && !s.closed.Load():
+		s.Report(lease.ReadFailed, "token", err)
+	}
+}
+
+// lookupSelf looks t up and notes if that was allowed.
+func (s *Session) lookupSelf(ctx context.Context, t *token, patience time.Duration) (*Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, err := s.send(ctx, Request{Op: "look up the token", Method: "GET", Path: "auth/token/lookup-self", Namespace: s.cfg.AuthNamespace}, t)
-	return err
+	defer context.AfterFunc(s.ctx, cancel)()
+	resp, err := s.send(ctx, Request{Op: "look up the token", Method: "GET", Path: "auth/token/lookup-self", Namespace: s.cfg.AuthNamespace}, t)
+	if err == nil {
+		t.lookup.Store(allowed)
+	}
+	return resp, err
 }
 
 // probePolicies logs in, at a slow pace, to see whether a new token would have
 // other policies (failure code A12). If not, the new one is revoked at once and
 // nothing changes.
-func (s *Session) probePolicies(ctx context.Context, t *token) bool {
+func (s *Session) probePolicies(ctx context.Context, t *token) {
 	if !t.owned {
-		return false
+		return
 	}
 	s.mu.Lock()
-	now := s.clock().Mono
-	wait := now < s.next.notBefore
-	if !wait {
-		s.next.notBefore = now + s.next.interval
-		s.next.interval = min(2*s.next.interval, probeLast)
-	}
+	due := s.next.due(s.clock())
 	s.mu.Unlock()
-	if wait {
-		return false
+	if !due {
+		return
 	}
 	fresh, err := s.logIn(ctx)
 	if err != nil {
-		return false
+		if !s.closed.Load() {
+			s.Report(lease.ReplaceFailed, "token", err)
+		}
+		return
 	}
 	if fresh.value == t.value {
-		return false
+		return
 	}
-	if slices.Equal(fresh.policies, t.policies) {
-		if fresh.kind != "batch" {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
-			defer cancel()
-			if s.revokeToken(ctx, fresh) != nil {
-				s.mu.Lock()
-				s.mine = append(s.mine, fresh) // Close tries again
-				s.mu.Unlock()
-			}
+	if slices.Equal(fresh.policies, t.policies) || s.superseded(t) {
+		s.giveBack(ctx, fresh)
+		return
+	}
+	if s.adopt(ctx, fresh) {
+		s.tokens.Adopt(fresh.grant)
+		_ = s.tokens.Ensure(ctx, t.grant) // until the manager has done so
+	}
+}
+
+// giveBack revokes a token that is of no use.
+func (s *Session) giveBack(ctx context.Context, t *token) {
+	if t.kind == "batch" || !s.remember(t) { // if this fails, Close tries again
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	if err := s.revokeToken(ctx, t); err != nil {
+		if !s.closed.Load() {
+			s.Report(lease.ReplaceFailed, "token", err)
 		}
-		return false
+		return
 	}
-	s.adopt(ctx, fresh)
-	s.tokens.Adopt(fresh.grant)
-	return true
+	t.grant.End()
 }

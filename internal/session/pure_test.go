@@ -102,8 +102,10 @@ func FuzzClassify(f *testing.F) {
 			t.Errorf("%d %q takes the lease for dead", status, text)
 		case (got == lease.Refused || got == lease.ParentDead) != (status == 403):
 			t.Errorf("%d is %v", status, got)
-		case (status == 429 || status == 503 || status == 0) && got != lease.Transient:
-			t.Errorf("%d is %v", status, got)
+		case got == lease.Dead && !strings.Contains(strings.ToLower(text), "lease") && !strings.Contains(strings.ToLower(text), "not renewable"):
+			t.Errorf("%q takes the lease for dead", text)
+		case (status == 0 || status == 412 || status == 429 || (status >= 500 && status != 501)) && got != lease.Transient:
+			t.Errorf("%d is %v", status, got) // and so never a login
 		}
 	})
 }
@@ -297,12 +299,13 @@ func FuzzCheckPath(f *testing.F) {
 }
 
 // TestLaw20TokensAndLeaseIDsAreTakenOutOfTextsThatAreNotOurs. Mutations: leave in the
-// tokens; leave in the lease IDs.
+// tokens; leave in the lease IDs; leave in JWTs.
 func TestLaw20TokensAndLeaseIDsAreTakenOutOfTextsThatAreNotOurs(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("Ab0", 9)
 	for _, token := range []string{
 		"hvs.CAESIJ" + long, "hvb.AAAAAQ" + long, "hvr." + long, "s." + long, "b." + long, "hvs." + long + "-_x", "s.1234567890abcdefABCDEF12.ns1",
+		"hvr.0123456789abcdefghijkl", "b.AAAA-_" + long + long, "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl" + long,
 	} {
 		got := scrub("bad token " + token + ", at\n\tvault")
 		assert.NotContains(t, got, token[:20], token)
@@ -384,21 +387,33 @@ func TestAnErrorIsOneLineWithAllThatIsKnown(t *testing.T) {
 	assert.Equal(t, "leasehold: read x", (&Error{Op: "read", Path: "x"}).Error())
 }
 
-func TestAnAmbiguousCreationIsToldFromOneThatDidNothing(t *testing.T) {
+// TestLaw07AnAmbiguousCreationIsToldFromOneThatDidNothing (B11). Mutation: Vault's own list of
+// reasons is not looked at.
+func TestLaw07AnAmbiguousCreationIsToldFromOneThatDidNothing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		err  error
 		want bool
 	}{
-		"nobody was there":       {&Error{Err: &net.OpError{Op: "dial", Err: errors.New("refused")}}, false},
-		"the answer was lost":    {&Error{Err: &net.OpError{Op: "read", Err: errors.New("reset")}}, true},
-		"cut off":                {&Error{Err: errors.New("unexpected EOF")}, true},
-		"from in between":        {&Error{Status: 502}, true},
-		"an error of the engine": {&Error{Status: 500}, true},
-		"sealed":                 {&Error{Status: 503}, false},
-		"refused":                {&Error{Status: 403}, false},
-		"bad request":            {&Error{Status: 400}, false},
-		"another error":          {errors.New("x"), false},
+		"nobody was there":        {&Error{Err: &net.OpError{Op: "dial", Err: errors.New("refused")}}, false},
+		"the answer was lost":     {&Error{Err: &net.OpError{Op: "read", Err: errors.New("reset")}}, true},
+		"cut off":                 {&Error{Err: errors.New("unexpected EOF")}, true},
+		"a bad gateway":           {&Error{Status: 502}, true},
+		"and it has Vault's form": {&Error{Status: 502, listed: true}, true},
+		"a gateway's timeout":     {&Error{Status: 504, listed: true}, true},
+		"a proxy's page":          {&Error{Status: 500}, true},
+		"an unknown one of those": {&Error{Status: 520}, true},
+		"an error of the engine":  {&Error{Status: 500, listed: true}, false},
+		"not implemented":         {&Error{Status: 501, listed: true}, false},
+		"sealed":                  {&Error{Status: 503, listed: true}, false},
+		"a proxy's maintenance":   {&Error{Status: 503}, false},
+		"index state":             {&Error{Status: 412}, false},
+		"rate limit":              {&Error{Status: 429}, false},
+		"not redirected":          {&Error{Err: &redirectError{host: "x"}}, false},
+		"before it was sent":      {&unsentError{&Error{Status: 502}}, false},
+		"refused":                 {&Error{Status: 403}, false},
+		"bad request":             {&Error{Status: 400}, false},
+		"another error":           {errors.New("x"), false},
 	} {
 		assert.Equal(t, tt.want, Ambiguous(&lease.Error{Class: lease.Transient, Err: tt.err}), name)
 	}

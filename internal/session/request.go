@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,10 @@ func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
 		if !r.Quiet {
 			s.Report(lease.ReadFailed, r.Path, err)
 		}
-		if pause(ctx, retryPause(attempt, err)) != nil {
+		switch pauseErr := pause(ctx, retryPause(attempt, err), s.ctx.Done()); {
+		case errors.Is(pauseErr, ErrClosed):
+			return nil, ErrClosed
+		case pauseErr != nil:
 			return nil, s.gaveUp(ctx, r, err)
 		}
 	}
@@ -257,8 +261,9 @@ func retryPause(attempt int, err error) time.Duration {
 	return d
 }
 
-// pause waits for d, or returns at once if ctx ends before that would be over.
-func pause(ctx context.Context, d time.Duration) error {
+// pause waits for d, or returns at once if ctx ends before that would be over. A Close,
+// which closed tells of, ends it.
+func pause(ctx context.Context, d time.Duration, closed <-chan struct{}) error {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) < d {
 		return context.DeadlineExceeded
 	}
@@ -269,15 +274,28 @@ func pause(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-closed:
+		return ErrClosed
 	}
 }
 
-// Revoke sends a request that gives something back: also while closing, once, and
-// with the current token as it is.
+// Revoke sends a request that gives something back, once. A use of a limited token is
+// counted like any other, or the last one would be spent unawares (failure code A10).
+// While closing there is no other token to wait for: the reserved uses are spent then, but
+// for the last, which revokes the token.
 func (s *Session) Revoke(ctx context.Context, r Request) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	_, err := s.send(ctx, r, s.cur.Load())
+	t, err := s.acquire(ctx)
+	if errors.Is(err, ErrClosed) {
+		if t, err = s.current(), nil; t != nil && t.limited && t.uses.Add(-1) < 1 {
+			err = errors.New("its last use is kept")
+		}
+	}
+	if err != nil || t == nil {
+		return s.tokenless(ctx, r, cmp.Or(err, ErrClosed))
+	}
+	_, err = s.send(ctx, r, t)
 	return err
 }
 
@@ -288,7 +306,8 @@ func MayPass(err error) bool {
 }
 
 // Ambiguous reports whether a creation that failed with err may have happened all
-// the same: it was sent, and the answer was lost or came from in between.
+// the same: it was sent, and the answer was lost or came from in between. An error with
+// Vault's own list of reasons is Vault saying that it has failed, and cleaned up.
 func Ambiguous(err error) bool {
 	var e *Error
 	var unsent *unsentError // what it wraps is the login's failure
@@ -296,15 +315,20 @@ func Ambiguous(err error) bool {
 		return false
 	}
 	var dial *net.OpError
+	var redirect *redirectError
 	switch e.Status {
 	case 0:
-		return !errors.As(e.Err, &dial) || dial.Op != "dial"
-	default:
-		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable && e.Status != http.StatusNotImplemented
+		dialling := errors.As(e.Err, &dial) && dial.Op == "dial"
+		return !dialling && !errors.As(e.Err, &redirect) && !isNotSent(e.Err)
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return true
+	case http.StatusServiceUnavailable: // sealed or overloaded: nobody took it
+		return false
 	}
+	return e.Status >= http.StatusInternalServerError && !e.listed
 }
 
 // Pause waits before attempt+1, or says at once that ctx does not last that long.
-func Pause(ctx context.Context, attempt int, err error) error {
-	return pause(ctx, retryPause(attempt, err))
+func (s *Session) Pause(ctx context.Context, attempt int, err error) error {
+	return pause(ctx, retryPause(attempt, err), s.ctx.Done())
 }

@@ -11,9 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +38,7 @@ type Config struct {
 	Requests      int // foreground requests at once
 	OnEvent       func(lease.Event)
 	KeepOnClose   bool
+	Clock         lease.Clock // nil: the system's
 }
 
 // Session is safe for concurrent use.
@@ -52,17 +51,16 @@ type Session struct {
 	slots   chan struct{} // foreground requests
 	budget  creations
 
-	tokens  *lease.Entry // the token's life; set once by New
-	cur     atomic.Pointer[token]
+	tokens  *lease.Entry  // the token's life, which says which token is used; set once by New
 	login   chan struct{} // one login at a time: holds the permit
 	looking chan struct{} // one lookup-self of a doubted token at a time
 
-	mu      sync.Mutex // guards the next four
-	mine    []*token   // tokens of ours that may still be alive
-	next    probe
-	closers map[int]func() // told at Close
-	closerN int
-	overdue map[int]func() int // counted in Status
+	mu    sync.Mutex // guards the next two, and that nothing is begun after Close
+	known []*token   // the current token, and others that may still be alive
+	next  probe
+
+	closers registry[func()]     // told at Close
+	overdue registry[func() int] // counted in Status
 
 	running sync.WaitGroup // of Go
 	logins  sync.WaitGroup // under way, also those that nobody waits for
@@ -74,7 +72,10 @@ type Session struct {
 
 // New logs in. It retries what may pass until ctx ends; ctx is not kept.
 func New(ctx context.Context, cfg Config) (*Session, error) {
-	clock := lease.SystemClock()
+	clock := cfg.Clock
+	if clock == nil {
+		clock = lease.SystemClock()
+	}
 	s := &Session{
 		cfg:     cfg,
 		clock:   clock,
@@ -99,7 +100,9 @@ func New(ctx context.Context, cfg Config) (*Session, error) {
 		s.giveUp(ctx)
 		return nil, err
 	}
+	s.mu.Lock() // its keeper may be called before Add returns, and looks at the tokens first
 	s.tokens = s.manager.Add("token", tokenKeeper{s}, first.grant)
+	s.mu.Unlock()
 	return s, nil
 }
 
@@ -126,7 +129,9 @@ func (s *Session) firstLogin(ctx context.Context) (*token, error) {
 	for attempt := 0; ; attempt++ {
 		t, err := s.logIn(ctx)
 		if err == nil {
-			s.adopt(ctx, t)
+			if !s.adopt(ctx, t) {
+				return nil, ErrClosed
+			}
 			return t, nil
 		}
 		if ctx.Err() == nil || attempt == 0 {
@@ -137,7 +142,7 @@ func (s *Session) firstLogin(ctx context.Context) (*token, error) {
 		if errors.As(err, &le) && (le.Class == lease.Permanent || le.Class == lease.Refused) {
 			return nil, err
 		}
-		if err := pause(ctx, retryPause(attempt, err)); err != nil {
+		if err := pause(ctx, retryPause(attempt, err), nil); err != nil {
 			last := failures[len(failures)-1]
 			return nil, fmt.Errorf("leasehold: no token after %d attempts: %w; last: %w", attempt+1, err, last)
 		}
@@ -155,7 +160,7 @@ func (s *Session) API() *api.Client { return s.api }
 
 // Token returns the status of the token.
 func (s *Session) Token() (TokenInfo, bool) {
-	t := s.cur.Load()
+	t := s.current()
 	if t == nil {
 		return TokenInfo{}, false
 	}
@@ -172,61 +177,36 @@ type TokenInfo struct {
 
 // OnClose has f called at Close, unless undone before; after Close, at once.
 func (s *Session) OnClose(f func()) (undo func()) {
-	s.mu.Lock()
-	if s.closed.Load() {
-		s.mu.Unlock()
+	undo, ok := s.closers.add(f)
+	if !ok {
 		f()
-		return func() {}
 	}
-	defer s.mu.Unlock()
-	n := s.closerN
-	s.closerN++
-	if s.closers == nil {
-		s.closers = make(map[int]func())
-	}
-	s.closers[n] = f
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.closers, n)
-	}
+	return undo
 }
 
 // CountOverdue has f counted by Overdue, until undone.
 func (s *Session) CountOverdue(f func() int) (undo func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.closerN
-	s.closerN++
-	if s.overdue == nil {
-		s.overdue = make(map[int]func() int)
-	}
-	s.overdue[n] = f
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.overdue, n)
-	}
+	undo, _ = s.overdue.add(f)
+	return undo
 }
 
 // Overdue returns how many connections are in use past their credential's end.
 func (s *Session) Overdue() (n int) {
-	s.mu.Lock()
-	counters := slices.Collect(maps.Values(s.overdue))
-	s.mu.Unlock()
-	for _, f := range counters {
+	for _, f := range s.overdue.list() {
 		n += f()
 	}
 	return n
 }
 
-// Go runs f in a goroutine that Close cancels and waits for.
-func (s *Session) Go(f func(ctx context.Context)) {
+// Go runs f in a goroutine that Close cancels and waits for. After Close it reports false.
+func (s *Session) Go(f func(ctx context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed.Load() {
-		s.running.Go(func() { f(s.ctx) })
+	if s.closed.Load() {
+		return false
 	}
+	s.running.Go(func() { f(s.ctx) })
+	return true
 }
 
 // Close ends all requests and upkeep, waits for them, and revokes what is ours.
@@ -237,11 +217,9 @@ func (s *Session) Close(ctx context.Context) error {
 		s.mu.Unlock()
 		return nil
 	}
-	closers := s.closers
-	s.closers = nil
 	s.mu.Unlock()
 	s.cancel()
-	for _, f := range closers {
+	for _, f := range s.closers.end() {
 		f()
 	}
 	errs := []error{s.wait(ctx)}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -30,8 +31,17 @@ type token struct {
 	grant    *lease.Grant
 	limited  bool
 	uses     atomic.Int64
-	lookedUp atomic.Bool // a lookup-self was allowed with it
+	lookup   atomic.Int32 // a permission
 }
+
+// permission is what is known of whether a token may look itself up.
+type permission = int32
+
+const (
+	unasked permission = iota // or Vault did not answer
+	allowed
+	denied
+)
 
 // spend takes one use of a limited token. It reports false once only the reserved
 // ones are left.
@@ -50,39 +60,57 @@ func (t *token) spend() (ok, last bool) {
 	}
 }
 
-// adopt makes t the token of all further requests. After Close it is too late for that.
-func (s *Session) adopt(ctx context.Context, t *token) {
+// remember makes t known, so that it can be used and Close revokes it. After Close it is
+// revoked at once, and false is reported.
+func (s *Session) remember(t *token) bool {
 	s.mu.Lock()
 	if s.closed.Load() {
 		s.mu.Unlock()
 		s.discard(t)
-		return
+		return false
 	}
+	defer s.mu.Unlock()
 	now := s.clock()
-	s.mine = slices.DeleteFunc(s.mine, func(old *token) bool { return !old.grant.Valid(now) })
-	if t.owned {
-		s.mine = append(s.mine, t)
+	var current *lease.Grant
+	if s.tokens != nil {
+		current = s.tokens.Grant()
 	}
-	s.next.loggedIn(now)
+	s.known = append(slices.DeleteFunc(s.known, func(old *token) bool { return old.grant != current && !old.grant.MayLive(now) }), t)
+	return true
+}
+
+// adopt gets t ready to be the next token: the manager, which must be told then, makes it
+// so. After Close it is too late for that.
+func (s *Session) adopt(ctx context.Context, t *token) bool {
+	old := s.current()
+	if !s.remember(t) {
+		return false
+	}
+	s.mu.Lock()
+	s.next.loggedIn(s.clock(), old == nil || !slices.Equal(old.policies, t.policies))
 	s.mu.Unlock()
-	if !t.limited {
-		// Learned now, while the token is surely good: later, a lookup that is
-		// refused tells a dead token from a missing permission (law 6).
-		t.lookedUp.Store(s.lookupSelf(ctx, t) == nil)
+	s.learn(ctx, t, adoptPatience)
+	return true
+}
+
+// current returns the token that the manager holds. There is none before the first login.
+func (s *Session) current() *token {
+	s.mu.Lock()
+	tokens := s.tokens
+	s.mu.Unlock()
+	if tokens == nil {
+		return nil
 	}
-	s.cur.Store(t) // last: the manager must learn of it at once
+	return s.tokenOf(tokens.Grant())
 }
 
 // tokenOf returns the token of a grant, which need not be the current one; nil if it
 // is not known any more.
 func (s *Session) tokenOf(g *lease.Grant) *token {
-	if t := s.cur.Load(); t.grant == g {
-		return t
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := slices.IndexFunc(s.mine, func(t *token) bool { return t.grant == g }); i >= 0 {
-		return s.mine[i]
+	if i := slices.IndexFunc(s.known, func(t *token) bool { return t.grant == g }); i >= 0 {
+		return s.known[i]
 	}
 	return nil
 }
@@ -94,27 +122,26 @@ func (s *Session) acquire(ctx context.Context) (*token, error) {
 		if s.closed.Load() {
 			return nil, ErrClosed
 		}
-		t := s.cur.Load()
-		ok, last := t.spend()
-		if last {
-			s.tokens.Supersede(t.grant)
+		g := s.tokens.Grant()
+		if t := s.tokenOf(g); t != nil && g.Valid(s.clock()) {
+			ok, last := t.spend()
+			if last {
+				s.tokens.Supersede(g)
+			}
+			if ok {
+				return t, nil
+			}
 		}
-		if ok && t.grant.Valid(s.clock()) {
-			return t, nil
-		}
-		if err := s.tokens.Ensure(ctx, t.grant); err != nil {
+		if err := s.tokens.Ensure(ctx, g); err != nil {
 			return nil, err
-		}
-		// Who adopts a token tells requests and the manager one after the other; were two to
-		// do so at once, the manager's word counts, or this would loop.
-		if known := s.tokenOf(s.tokens.Grant()); known != nil {
-			s.cur.CompareAndSwap(t, known)
 		}
 	}
 }
 
 // tokenKeeper is the token as a lease.
 type tokenKeeper struct{ s *Session }
+
+var _ lease.Checker = tokenKeeper{}
 
 // Renew implements lease.Keeper with renew-self. It sends no increment, which
 // could only shorten the token's life (failure code F13).
@@ -127,43 +154,126 @@ func (k tokenKeeper) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, er
 	defer cancel()
 	resp, err := k.s.send(ctx, Request{Op: "renew the token", Method: "POST", Path: "auth/token/renew-self", Body: struct{}{}, Namespace: k.s.cfg.AuthNamespace}, t)
 	if err != nil {
-		var le *lease.Error
-		if errors.As(err, &le) && le.Class == lease.ParentDead {
+		class := classOf(err)
+		if class == lease.ParentDead || (class == lease.Refused && k.s.deadAfterAll(ctx, t)) {
 			// The token's own death is what ParentDead means to its children.
 			return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: err}
 		}
 		return lease.Lease{}, err
 	}
+	l, err := renewed(resp.Body)
+	if err != nil {
+		return lease.Lease{}, err
+	}
+	if t.lookup.Load() == unasked {
+		k.s.Go(func(ctx context.Context) { k.s.learn(ctx, t, lookupPatience) }) // it is surely good now
+	}
+	l.Asked, l.Sent = t.asked, resp.Sent
+	return l, nil
+}
+
+// renewed decodes the answer to a renewal. Without a number there is no telling: that
+// nothing is left is an answer, too, and the token would be replaced.
+func renewed(body []byte) (lease.Lease, error) {
 	var answer struct {
-		Auth *struct {
-			LeaseDuration int64 `json:"lease_duration"`
-			Renewable     bool  `json:"renewable"`
+		Auth struct {
+			LeaseDuration *int64 `json:"lease_duration"`
+			Renewable     bool   `json:"renewable"`
 		} `json:"auth"`
 		Warnings []string `json:"warnings"`
 	}
-	if err := json.Unmarshal(resp.Body, &answer); err != nil || answer.Auth == nil {
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Auth.LeaseDuration == nil || *answer.Auth.LeaseDuration < 0 {
 		return lease.Lease{}, errors.New("leasehold: renew the token: Vault's answer holds no token")
 	}
 	return lease.Lease{
-		TTL:       time.Duration(answer.Auth.LeaseDuration) * time.Second,
-		Asked:     t.asked,
-		Sent:      resp.Sent,
+		TTL:       seconds(*answer.Auth.LeaseDuration),
 		Renewable: answer.Auth.Renewable,
 		Capped:    Capped(answer.Warnings),
 	}, nil
 }
 
+// Check looks g's token up and returns what is left of it: after the machine has slept the
+// clocks do not tell. A token of limited uses is not asked about, since that would
+// spend one (failure code A10): what the clocks say must do.
+func (k tokenKeeper) Check(ctx context.Context, g *lease.Grant) (lease.Lease, error) {
+	t := k.s.tokenOf(g)
+	if t == nil {
+		return lease.Lease{}, errors.New("leasehold: look up the token: it was replaced meanwhile")
+	}
+	now := k.s.clock()
+	if t.limited {
+		if !g.Valid(now) {
+			return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: errors.New("leasehold: the token has expired while the machine slept")}
+		}
+		l := g.Lease()
+		if l.TTL > 0 {
+			l.TTL, l.Asked, l.Sent = g.Left(now), 0, now
+		}
+		return l, nil
+	}
+	was := t.lookup.Load()
+	resp, err := k.s.lookupSelf(ctx, t, upkeepTimeout(g, now))
+	switch class := classOf(err); {
+	case err == nil:
+	case class == lease.ParentDead, class == lease.Refused && was == allowed:
+		return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: err}
+	default:
+		return lease.Lease{}, err
+	}
+	l, err := lookedUp(resp.Body)
+	l.Sent = resp.Sent
+	return l, err
+}
+
+// lookedUp decodes the answer to a lookup-self. Only what says that it never expires is
+// taken for that: a token in its last second has a TTL of 0 as well.
+func lookedUp(body []byte) (lease.Lease, error) {
+	var answer struct {
+		Data struct {
+			TTL       *int64          `json:"ttl"`
+			Expires   json.RawMessage `json:"expire_time"`
+			Renewable bool            `json:"renewable"`
+			Type      string          `json:"type"`
+		} `json:"data"`
+	}
+	d := &answer.Data
+	if err := json.Unmarshal(body, &answer); err != nil || d.TTL == nil || *d.TTL < 0 {
+		return lease.Lease{}, errors.New("leasehold: look up the token: Vault's answer holds no token")
+	}
+	if *d.TTL == 0 && string(d.Expires) != "null" {
+		return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: errors.New("leasehold: the token is at its end")}
+	}
+	return lease.Lease{TTL: rounded(seconds(*d.TTL)), Renewable: d.Renewable && d.Type != "batch"}, nil
+}
+
+// seconds is a duration of that many, or the longest where it does not fit.
+func seconds(n int64) time.Duration {
+	return time.Duration(min(n, int64(math.MaxInt64/time.Second))) * time.Second
+}
+
+// rounded takes off what may not be there. A batch token counts from the start of the second
+// that it was made in, and a lookup rounds: either promises up to a second too much.
+func rounded(ttl time.Duration) time.Duration { return ttl - min(ttl/2, time.Second) }
+
+var errGiven = &lease.Error{Class: lease.Permanent, Err: errors.New(
+	"leasehold: the token was given and cannot be extended or replaced: supply a new one, or log in by another method")}
+
 // Replace implements lease.Keeper with a login.
 func (k tokenKeeper) Replace(ctx context.Context) (*lease.Grant, error) {
+	old := k.s.current()
+	if old != nil && old.limited && !old.owned {
+		return nil, errGiven // to look whether there is another would spend the last uses of this one
+	}
 	t, err := k.s.logIn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if old := k.s.cur.Load(); t.value == old.value {
-		return nil, &lease.Error{Class: lease.Permanent, Err: errors.New(
-			"leasehold: the token was given and cannot be extended or replaced: supply a new one, or log in by another method")}
+	if old != nil && t.value == old.value {
+		return nil, errGiven
 	}
-	k.s.adopt(ctx, t)
+	if !k.s.adopt(ctx, t) {
+		return nil, ErrClosed
+	}
 	return t.grant, nil
 }
 
@@ -174,12 +284,8 @@ func (k tokenKeeper) Release(context.Context, *lease.Grant) error { return nil }
 // that was obtained under them. Under a token that is not ours, or cannot be
 // revoked, each lease is given back by itself.
 func (s *Session) revoke(ctx context.Context) error {
-	t := s.cur.Load()
-	if t == nil {
-		return nil
-	}
 	var errs []error
-	if !t.owned || t.kind == "batch" {
+	if t := s.current(); t != nil && (!t.owned || t.kind == "batch") {
 		if n, err := s.manager.Release(ctx); err != nil {
 			which := "leases" // how many, nobody knows while work goes on
 			if n > 0 {
@@ -189,14 +295,13 @@ func (s *Session) revoke(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	mine := s.mine
-	s.mine = nil
+	known := slices.Clone(s.known)
 	s.mu.Unlock()
 	var wg sync.WaitGroup
-	failed := make([]error, len(mine))
-	for i, t := range mine {
-		if t.kind == "batch" || !t.grant.Valid(s.clock()) {
-			continue // cannot be revoked, or need not
+	failed := make([]error, len(known))
+	for i, t := range known {
+		if !t.owned || t.kind == "batch" || !t.grant.MayLive(s.clock()) {
+			continue // not ours, or it cannot be revoked, or need not
 		}
 		wg.Go(func() { failed[i] = s.revokeToken(ctx, t) })
 	}
@@ -206,8 +311,7 @@ func (s *Session) revoke(ctx context.Context) error {
 
 func (s *Session) revokeToken(ctx context.Context, t *token) error {
 	_, err := s.send(ctx, Request{Op: "revoke the token", Method: "POST", Path: "auth/token/revoke-self", Body: struct{}{}, Namespace: s.cfg.AuthNamespace}, t)
-	var le *lease.Error
-	if errors.As(err, &le) && le.Class == lease.ParentDead {
+	if classOf(err) == lease.ParentDead {
 		return nil // gone already
 	}
 	return err

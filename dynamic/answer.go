@@ -1,0 +1,35 @@
+package dynamic
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+)
+
+// answer is Vault's answer to a creation or a renewal.
+type answer struct {
+	LeaseID   string          `json:"lease_id"`
+	Renewable bool            `json:"renewable"`
+	Duration  *int64          `json:"lease_duration"`
+	Data      json.RawMessage `json:"data"`
+	Warnings  []string        `json:"warnings"`
+}
+
+var errMalformed = errors.New("the answer is not JSON of the expected form")
+
+// parse reads an answer. One that does not say how long it is good for is none: what is
+// missing would read as "without an end".
+func parse(body []byte) (*answer, error) {
+	var a answer
+	if err := json.Unmarshal(body, &a); err != nil || a.Duration == nil || *a.Duration < 0 {
+		return nil, errMalformed
+	}
+	return &a, nil
+}
+
+// ttl is what the answer grants; 0 if it names none.
+func (a *answer) ttl() time.Duration {
+	const longest = math.MaxInt64 / int64(time.Second)
+	return time.Duration(min(*a.Duration, longest)) * time.Second
+}
