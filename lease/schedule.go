@@ -3,6 +3,7 @@ package lease
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -41,19 +42,26 @@ func (m *Manager) start(e *Entry) {
 	ctx, cancel := context.WithCancel(m.ctx)
 	e.cancel = cancel
 	go func() {
-		defer cancel()
-		next, renewed, err := e.work(ctx, action, g)
-		// Not m.do: the loop takes outcomes until the last job has ended.
-		m.inbox <- func() {
-			m.jobs--
-			e.busy = false
-			m.finish(e, action, g, next, renewed, err)
-			if worker != nil {
-				m.end(worker)
+		var next *Grant
+		var renewed Lease
+		err := errNoReturn // but runtime.Goexit runs what is deferred, and nothing else
+		defer func() {
+			cancel()
+			// Not m.do: the loop takes outcomes until the last job has ended.
+			m.inbox <- func() {
+				m.jobs--
+				e.busy = false
+				m.finish(e, action, g, next, renewed, err)
+				if worker != nil {
+					m.end(worker)
+				}
 			}
-		}
+		}()
+		next, renewed, err = e.work(ctx, action, g)
 	}()
 }
+
+var errNoReturn = errors.New("a callback ended its goroutine")
 
 // schedule decides what comes next for e and when.
 func (m *Manager) schedule(e *Entry) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,6 +88,26 @@ func TestLaw20APanicFailsItsOwnLeaseAndShowsNoValue(t *testing.T) {
 		for _, ev := range w.events {
 			assert.NotContains(t, fmt.Sprintf("%+v %v", ev, ev.Err), canary)
 		}
+	})
+}
+
+// TestLaw18AKeeperThatEndsItsGoroutineIsNotWaitedFor, as t.FailNow does in a callback.
+// Mutation: send the outcome only if the work returns.
+func TestLaw18AKeeperThatEndsItsGoroutineIsNotWaitedFor(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		k := w.keeper(time.Minute)
+		k.onRenew = func(context.Context, *lease.Grant) (lease.Lease, error) { runtime.Goexit(); return lease.Lease{}, nil }
+		k.onReplace = func(context.Context) (*lease.Grant, error) { runtime.Goexit(); return nil, errOf(lease.Unknown) }
+		e := w.add("db", k, nil)
+		pass(50 * sec)
+		renews, replaces, _ := k.calls()
+		assert.NotEmpty(t, renews)
+		assert.NotEmpty(t, replaces)
+		require.ErrorContains(t, e.Status().Err, "ended its goroutine")
+		ctx, cancel := context.WithTimeout(t.Context(), sec)
+		defer cancel()
+		require.NoError(t, w.m.Close(ctx))
 	})
 }
 

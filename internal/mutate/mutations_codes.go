@@ -112,4 +112,11 @@ var codeMutations = []mutation{
 		Old:  `case "42501", "42704":`, New: `case "42501":`,
 		Package: "./dynamic/sqldb", Test: "^TestLaw16EveryWayToBeRefusedIsAHint$",
 	},
+	{
+		Law: 11, What: "what a revoked token has read is served from the cache",
+		File:    "kv/kv.go",
+		Old:     "o.maxAge > 0 && raw.token.Ended() {",
+		New:     "o.maxAge < 0 && raw.token.Ended() {",
+		Package: "./kv", Test: "^TestD6WhatADeadTokenHasReadIsReadAgain$",
+	},
 }

@@ -289,6 +289,11 @@ var leaseMutations = []mutation{
 		Package: "./lease", Test: "^TestLaw23",
 	},
 	{
+		Law: 18, What: "a callback that ends its goroutine is waited for",
+		File: "lease/schedule.go", Old: "m.inbox <- func() {\n\t\t\t\tm.jobs--", New: "if errors.Is(err, errNoReturn) {\n\t\t\t\treturn\n\t\t\t}\n\t\t\tm.inbox <- func() {\n\t\t\t\tm.jobs--",
+		Package: "./lease", Test: "^TestLaw18AKeeperThatEnds",
+	},
+	{
 		Law: 23, What: "what takes long keeps its worker",
 		File: "lease/lane.go", Old: "l.slow < slowLimit*m.workers {", New: "l.slow < 0*slowLimit*m.workers {",
 		Package: "./lease", Test: "^TestLaw23EnginesThatHang",
