@@ -44,6 +44,12 @@ integration: postgres ## Tests against a real Vault and PostgreSQL; the first ru
 	cd $(SUITE) && go run ./cmd/vaultbuild
 	$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -timeout 30m -parallel 4 ./...
 
+.PHONY: soak
+soak: postgres ## Random faults for ten minutes; SOAK=1h for longer, SEED=1 for the same again
+	cd $(SUITE) && go run ./cmd/vaultbuild
+	LEASEHOLD_SOAK=$(or $(SOAK),10m) LEASEHOLD_SOAK_SEED=$(or $(SEED),$$(date +%s)) \
+		$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -timeout 24h -run '^TestSoak$$' ./suite
+
 .PHONY: postgres
 postgres: # PostgreSQL's server programs, for the integration suite
 	@if ! { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; then \

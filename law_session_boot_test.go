@@ -94,3 +94,29 @@ func TestS1AStartThatIsCancelledLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestS1AStartThatIsToldToStopRevokesWhatItsLoginObtains: the program ends when New returns, and
+// what is done behind its back is not done. Mutation: New returns at once.
+func TestS1AStartThatIsToldToStopRevokesWhatItsLoginObtains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+		w.Fail(vaulttest.Fault{Path: loginPath, Delay: 800 * time.Millisecond, After: true, Count: 1})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		_, err := leasehold.New(ctx, w.config())
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, 1, w.logins())
+		require.Empty(t, w.Tokens())
+
+		w.Fail(vaulttest.Fault{Path: loginPath, Hang: true})
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		began := time.Now()
+		_, err = leasehold.New(ctx, w.config())
+		require.ErrorIs(t, err, context.Canceled)
+		require.LessOrEqual(t, time.Since(began), 1100*time.Millisecond)
+		w.ClearFaults()
+		time.Sleep(time.Minute)
+		require.Empty(t, w.Tokens())
+	})
+}

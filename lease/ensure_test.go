@@ -213,3 +213,25 @@ func TestASupersessionIsNotLostInARenewal(t *testing.T) {
 		assert.NotSame(t, old, e.Grant())
 	})
 }
+
+// TestB3ADeathWhileAReplacementIsBackedOffFromIsNotWaitedOut: the pause is of when the lease
+// lived, and minutes long. Mutation: Invalidate keeps it.
+func TestB3ADeathWhileAReplacementIsBackedOffFromIsNotWaitedOut(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		k := w.keeper(time.Hour)
+		k.onReplace = replaceFails(lease.Transient)
+		e := w.add("db", k, nil)
+		pass(time.Minute)
+		e.Supersede(e.Grant())
+		pass(sec)
+		_, replaces, _ := k.calls()
+		require.Len(t, replaces, 1)
+		k.set(func() { k.onReplace = nil })
+		e.Invalidate(e.Grant(), errOf(lease.Dead))
+		pass(2 * sec)
+		_, replaces, _ = k.calls()
+		assert.Len(t, replaces, 2)
+		assert.True(t, e.Grant().Valid(w.clock()))
+	})
+}

@@ -58,6 +58,9 @@ func (e *Entry) Invalidate(g *Grant, cause error) {
 	g.End()
 	e.m.do(func() {
 		if e.cur.Load() == g {
+			if !e.toldEnd { // missed from now on: a back-off of when it lived is too long
+				e.failures, e.err = 0, nil
+			}
 			e.m.lost(e, cause)
 			e.m.hurry(e)
 			return

@@ -102,7 +102,7 @@ func (p Policy) backoff(s State) time.Duration {
 	// Not from zero: pauses of nearly the same length keep those who began apart apart.
 	pause = between(max(pause/10*6, floor), max(pause, floor+floor/2), s.Rand)
 	pause = max(pause, min(s.RetryAfter, limit))
-	if s.Left > 0 && pause >= s.Left/2 && s.Last != Permanent {
+	if s.Left > 0 && pause >= s.Left/2 && (s.Last != Permanent || s.Failed == Renew) {
 		// A pause past the deadline would hand out a corpse: try inside what
 		// remains, also where the server asked for longer (F24).
 		pause = min(pause, max(s.Left/2, lastTry))

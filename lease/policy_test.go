@@ -67,6 +67,7 @@ func TestPolicyNextDecides(t *testing.T) {
 		{name: "and slower later", state: lease.State{Left: -1, Failures: 30, Last: lease.Permanent}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
 		{name: "a refusal as well", state: lease.State{Left: -1, Failures: 30, Last: lease.Refused}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
 		{name: "a permanent failure is slow near the deadline too", state: lease.State{Age: 58 * sec, Failures: 30, Last: lease.Permanent}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
+		{name: "unless it was of renewing, and a replacement is next", state: lease.State{TTL: 12 * sec, Age: 6 * sec, Renewable: true, Failures: 1, Last: lease.Permanent, Failed: lease.Renew, Tried: 6 * sec}, do: lease.Replace, lo: 3 * sec, hi: 3 * sec},
 
 		{name: "Retry-After is honoured", state: lease.State{Renewable: true, Age: 21 * sec, Failures: 1, Last: lease.Transient, RetryAfter: 15 * sec}, do: lease.Renew, lo: 15 * sec, hi: 15 * sec},
 		{name: "but not past half of what is left (F24)", state: lease.State{Renewable: true, Age: 40 * sec, Failures: 1, Last: lease.Transient, RetryAfter: 30 * sec}, do: lease.Renew, lo: 10 * sec, hi: 10 * sec},

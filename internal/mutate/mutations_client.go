@@ -131,7 +131,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 7, What: "reads are not retried", File: "internal/session/request.go",
-		Old: "if !errors.As(err, &le) || le.Class != lease.Transient {", New: "if !errors.As(err, &le) || attempt >= 0 {",
+		Old: "\t\tif !MayPass(err) {\n\t\t\treturn nil, err", New: "\t\tif attempt >= 0 {\n\t\t\treturn nil, err",
 		Package: ".", Test: "^TestLaw07ReadsAreRetriedWithinTheCallersContext$",
 	},
 	{

@@ -34,6 +34,11 @@ var leaseMutations = []mutation{
 		Package: "./lease", Test: "^TestLaw03",
 	},
 	{
+		Law: 16, What: "a death waits out the back-off of when it lived",
+		File: "lease/entry.go", Old: "if !e.toldEnd { // missed", New: "if e.removed { // missed",
+		Package: "./lease", Test: "^TestB3ADeathWhile",
+	},
+	{
 		Law: 3, What: "what has not moved from a token that died waits for its turn",
 		File: "lease/entry.go", Old: "\t\t\te.m.hurry(child)\n", New: "\t\t\t_ = child\n",
 		Package: "./lease", Test: "^TestLaw03WhatHasNotMoved",

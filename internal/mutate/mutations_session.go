@@ -254,4 +254,11 @@ var sessionMutations = []mutation{
 		New:     "if false {",
 		Package: ".", Test: "^TestA10CloseLeavesAGivenTokenItsLastUse$",
 	},
+	{
+		Law: 18, What: "a start that is told to stop leaves its token",
+		File:    "internal/session/session.go",
+		Old:     "if !errors.Is(ctx.Err(), context.Canceled) {",
+		New:     "if ctx.Err() != nil {",
+		Package: ".", Test: "^TestS1AStartThatIsToldToStopRevokesWhatItsLoginObtains$",
+	},
 }

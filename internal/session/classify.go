@@ -57,12 +57,9 @@ func (s *Session) failure(r Request, c *call, resp *api.Response, err error) *le
 	if !c.answered || resp == nil {
 		e.Err = withoutURL(err)
 		e.Hint = hint(r, e, lease.Transient)
-		class := lease.Transient
-		var redirect *redirectError
-		if errors.As(err, &redirect) {
-			class = lease.Permanent
-		}
-		return &lease.Error{Class: class, Err: e}
+		// Also a redirect to a stranger: a standby that forwards everything redirects while
+		// nobody leads (failure code E4). See MayPass.
+		return &lease.Error{Class: lease.Transient, Err: e}
 	}
 	e.Status = resp.StatusCode
 	var re *api.ResponseError
@@ -101,6 +98,9 @@ func (s *Session) loginError(ctx context.Context, err error, peek *loginPeek) er
 		}
 	case errors.As(err, &redirect):
 		e.Err = redirect
+		if s.current() != nil { // logins have worked before: as in failure
+			class = lease.Transient
+		}
 	case c != nil && !c.answered, ctx.Err() != nil, isNetwork(err):
 		class = lease.Transient
 		e.Err = withoutURL(err)

@@ -79,8 +79,7 @@ func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
 		if err == nil {
 			return resp, nil
 		}
-		var le *lease.Error
-		if !errors.As(err, &le) || le.Class != lease.Transient {
+		if !MayPass(err) {
 			return nil, err
 		}
 		if s.closed.Load() {
@@ -299,10 +298,12 @@ func (s *Session) Revoke(ctx context.Context, r Request) error {
 	return err
 }
 
-// MayPass reports whether it makes sense to repeat what failed with err.
+// MayPass reports whether it makes sense to repeat what failed with err while somebody
+// waits for it. A redirect to a stranger most likely does not pass: he is told at once.
 func MayPass(err error) bool {
 	var le *lease.Error
-	return errors.As(err, &le) && le.Class == lease.Transient
+	var redirect *redirectError
+	return errors.As(err, &le) && le.Class == lease.Transient && !errors.As(err, &redirect)
 }
 
 // Ambiguous reports whether a creation that failed with err may have happened all

@@ -106,8 +106,13 @@ func New(ctx context.Context, cfg Config) (*Session, error) {
 	return s, nil
 }
 
-// giveUp ends a session that has no token. It waits no longer than ctx: a login that is
-// still on its way is dealt with behind its back.
+// lateLogin is how long New, when it is told to stop, waits for the answer to a login.
+const lateLogin = time.Second
+
+// giveUp ends a session that has no token. It waits no longer than ctx's deadline: a login
+// that is still on its way is dealt with behind its back. Where ctx was cancelled the
+// program is about to end, and nobody would revoke that login's token (failure code S1):
+// there it waits a little longer.
 func (s *Session) giveUp(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
@@ -118,7 +123,15 @@ func (s *Session) giveUp(ctx context.Context) {
 	}()
 	select {
 	case <-done:
+		return
 	case <-ctx.Done():
+	}
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	select {
+	case <-done:
+	case <-time.After(lateLogin):
 	}
 }
 
