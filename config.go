@@ -117,6 +117,11 @@ func (c Config) session() (session.Config, error) {
 	if c.Budget.Requests < 0 {
 		bad("Budget.Requests is negative")
 	}
+	for name, ns := range map[string]string{"Namespace": c.Namespace, "AuthNamespace": c.AuthNamespace} {
+		if strings.ContainsFunc(ns, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			bad("%s has a control character, such as a line's end", name)
+		}
+	}
 	for _, h := range c.RedirectHosts {
 		if strings.Contains(h, "/") || !strings.Contains(h, ":") {
 			bad("RedirectHosts: %q is not host:port", h)

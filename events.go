@@ -75,14 +75,24 @@ func (e *events) deliver() {
 	}
 }
 
-// tell logs ev and calls OnEvent, whose panic must not end the program: it is
-// logged by type, since its value may hold anything.
+// tell logs ev and calls OnEvent. The panic of either must not end the program.
 func (e *events) tell(ev Event) {
+	e.log(ev)
+	if e.onEvent == nil {
+		return
+	}
 	defer func() {
 		if p := recover(); p != nil && e.logger != nil {
+			defer func() { _ = recover() }()
+			// By type, since its value may hold anything.
 			e.logger.Error("leasehold: OnEvent panicked", "type", fmt.Sprintf("%T", p))
 		}
 	}()
+	e.onEvent(ev)
+}
+
+func (e *events) log(ev Event) {
+	defer func() { _ = recover() }() // there is nobody to tell
 	if e.logger != nil {
 		level := slog.LevelInfo
 		attrs := []slog.Attr{slog.String("kind", string(ev.Kind)), slog.String("name", ev.Name)}
@@ -97,9 +107,6 @@ func (e *events) tell(ev Event) {
 			level = slog.LevelError
 		}
 		e.logger.LogAttrs(context.Background(), level, "leasehold", attrs...)
-	}
-	if e.onEvent != nil {
-		e.onEvent(ev)
 	}
 }
 
@@ -123,7 +130,12 @@ func (e *events) close(ctx context.Context) error {
 // would be waiting for itself.
 func insideCallback() bool {
 	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	n := runtime.Callers(2, pcs)
+	for n == len(pcs) { // there may be more
+		pcs = make([]uintptr, 2*n)
+		n = runtime.Callers(2, pcs)
+	}
+	frames := runtime.CallersFrames(pcs[:n])
 	for {
 		f, more := frames.Next()
 		if strings.HasSuffix(f.Function, "leasehold.(*events).tell") || strings.HasSuffix(f.Function, "leasehold/lease.(*Entry).work") ||

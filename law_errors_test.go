@@ -207,7 +207,7 @@ func TestA12ATokenWithOtherPoliciesIsAdopted(t *testing.T) {
 // TestLaw06ALeaseThatIsGoneIsReplacedAtTheNextRenewal (B2, B3): "lease not found" brings one
 // creation and no second renewal. Mutation: classify does not know "lease not found".
 func TestLaw06ALeaseThatIsGoneIsReplacedAtTheNextRenewal(t *testing.T) {
-	for _, text := range []string{"", "lease not found", "lease expired", "lease is not renewable", "failed to renew entry: lease not renewable"} {
+	for _, text := range []string{"", "lease not found", "lease expired"} {
 		t.Run(text, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
@@ -226,6 +226,30 @@ func TestLaw06ALeaseThatIsGoneIsReplacedAtTheNextRenewal(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, w.Alive(up.Username))
 			})
+		})
+	}
+}
+
+// TestLaw03ALeaseThatCannotBeRenewedIsReplacedAndServedUntilThen (B2): "not renewable" says nothing of
+// its death. Mutation: it is taken for dead.
+func TestLaw03ALeaseThatCannotBeRenewedIsReplacedAndServedUntilThen(t *testing.T) {
+	for _, text := range []string{"lease is not renewable", "failed to renew entry: lease not renewable"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+			w.database(vaulttest.RoleSpec{DefaultTTL: time.Minute, MaxTTL: time.Hour})
+			creds := w.open(w.start())
+			w.Fail(vaulttest.Fault{Path: renewLease, Status: 400, Body: fmt.Sprintf(`{"errors":[%q]}`, text), Count: 1})
+			w.Fail(vaulttest.Fault{Path: credsPath, Status: 503, Count: 1})
+			every(35*time.Second, time.Second, func(at time.Duration) { // the renewal comes after 20 to 30 s
+				up, err := creds.Get()
+				require.NoError(t, err, at)
+				require.True(t, w.Alive(up.Username))
+			})
+			time.Sleep(10 * time.Second)
+			require.Equal(t, 3, w.creations(), "the first, one that failed, and its repetition")
+			require.Equal(t, 1, w.Count("", renewLease))
+			require.Empty(t, w.events.of(lease.Lost, ""))
+			require.Len(t, w.events.of(lease.RenewFailed, credsPath), 1)
 		})
 	}
 }

@@ -108,6 +108,11 @@ func TestLaw09AClockThatIsPutBackChangesNothing(t *testing.T) {
 			require.NoError(t, err, at)
 			require.True(t, w.Alive(up.Username), "a dead credential at %s", at)
 		})
+		w.Fail(vaulttest.Fault{Refuse: true})
+		time.Sleep(2 * time.Minute)
+		w.skew.Add(-int64(time.Hour))
+		_, err := creds.Get()
+		require.ErrorIs(t, err, dynamic.ErrExpired)
 	})
 }
 

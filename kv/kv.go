@@ -145,8 +145,9 @@ func (s *Store) read(ctx context.Context, path string, o getOptions) (*Raw, erro
 	key := Key{s.view.Namespace, s.mount, path, o.version}
 	fetch := func(ctx context.Context) (*Raw, error) { return s.fetch(ctx, path, o) }
 	raw, err := s.reads.Do(ctx, key, o.maxAge, fetch)
-	if err == nil && o.maxAge > 0 && raw.token.Ended() {
-		// Whoever revoked a token wants nobody to see what it was allowed to (D6).
+	if err == nil && o.maxAge > 0 && (raw.token.Ended() || s.view.Clock()().Wall.Sub(raw.at) > o.maxAge) {
+		// Whoever revoked a token wants nobody to see what it was allowed to (D6). And the
+		// cache's clock stands still while the machine sleeps (K1).
 		raw, err = s.reads.Do(ctx, key, 0, fetch)
 	}
 	if err != nil && err == ctx.Err() { //nolint:errorlint // that itself, which says nothing

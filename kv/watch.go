@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -128,6 +129,10 @@ func (w *watcher[T]) poll(ctx context.Context) error {
 	}
 	if ctx.Err() == nil {
 		w.publisher.Fail(err)
+	}
+	var misfit *DecodeError
+	if errors.As(err, &misfit) {
+		return &lease.Error{Class: lease.Permanent, Err: err} // as in missing: the pace is kept
 	}
 	return err
 }

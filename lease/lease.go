@@ -99,9 +99,11 @@ const (
 	ParentDead
 	// Permanent: fails until something outside is changed.
 	Permanent
+	// Spent: the lease cannot be extended any more, and lives on to its end. Replace it now.
+	Spent
 )
 
-var classNames = [...]string{"unknown", "transient", "refused", "dead", "parent dead", "permanent"}
+var classNames = [...]string{"unknown", "transient", "refused", "dead", "parent dead", "permanent", "spent"}
 
 // String returns the class's name in lower case.
 func (c Class) String() string {

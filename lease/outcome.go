@@ -142,6 +142,9 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 		g.End()
 		e.failures, e.err = 0, nil
 		m.lost(e, err)
+	case action == Renew && err.Class == Spent:
+		e.ending, e.failures, e.err = true, 0, nil
+		m.event(e, RenewFailed, err)
 	case action == Renew && e.urgent:
 		// Cancelled by hurry, or overtaken: nothing to back off from.
 	default:

@@ -86,7 +86,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 6, What: "a dead token is known by its text alone", File: "internal/session/probe.go",
-		Old: "if t.limited || t.lookup.Load() == denied {", New: "if t != nil {",
+		Old: "if t.limited || t.lookup.Load() == denied {\n\t\treturn false", New: "if t != nil {\n\t\treturn false",
 		Package: ".", Test: "^TestLaw06ADeadTokenIsRecognisedWithoutItsText$",
 	},
 	{
@@ -226,7 +226,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 18, What: "the token that was handed over is not revoked", File: "internal/session/token.go",
-		Old: "s.known = append(slices.DeleteFunc(s.known, func(old *token) bool { return old.grant != current && !old.grant.MayLive(now) }), t)", New: "s.known, _, _ = []*token{t}, now, current",
+		Old: "s.known = append(slices.DeleteFunc(s.known, func(old *token) bool { return old.grant != current && old.over(now) }), t)", New: "s.known, _, _ = []*token{t}, now, current",
 		Package: ".", Test: "^TestLaw18CloseRevokesEveryTokenOfOurs$",
 	},
 	{

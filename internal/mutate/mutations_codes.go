@@ -115,8 +115,8 @@ var codeMutations = []mutation{
 	{
 		Law: 11, What: "what a revoked token has read is served from the cache",
 		File:    "kv/kv.go",
-		Old:     "o.maxAge > 0 && raw.token.Ended() {",
-		New:     "o.maxAge < 0 && raw.token.Ended() {",
+		Old:     "(raw.token.Ended() ||",
+		New:     "(raw.token == nil ||",
 		Package: "./kv", Test: "^TestD6WhatADeadTokenHasReadIsReadAgain$",
 	},
 }

@@ -40,14 +40,14 @@ var sessionMutations = []mutation{
 	{
 		Law: 6, What: "the pace of lookups counts from their beginning",
 		File:    "internal/session/probe.go",
-		Old:     "s.next.lookup = s.clock().Mono + lookupEvery",
-		New:     "s.next.lookup = s.clock().Mono + lookupEvery - lookupPatience",
+		Old:     "t.grant, s.clock().Mono+lookupEvery",
+		New:     "t.grant, s.clock().Mono+lookupEvery-lookupPatience",
 		Package: ".", Test: "^TestLaw06ALookupThatHangsIsWaitedForOnce$",
 	},
 	{
 		Law: 6, What: "lookups have no pace",
 		File:    "internal/session/probe.go",
-		Old:     "return s.clock().Mono >= s.next.lookup",
+		Old:     "return s.next.looked != t.grant || s.clock().Mono >= s.next.lookup",
 		New:     "return true",
 		Package: ".", Test: "^TestLaw06AStormOfRefusalsIsNotAnswered$",
 	},

@@ -166,7 +166,7 @@ var transportMutations = []mutation{
 	},
 	{
 		Law: 19, What: "each login reads the environment", File: "internal/session/peek.go",
-		Old: `return s.wire.logins.WithNamespace(""), peek, nil`, New: "c, err := newAPI(s.cfg.Address, s.wire.client(peek))\n\treturn c, peek, err",
+		Old: `c := s.wire.logins.WithNamespace("")`, New: "c, err := newAPI(s.cfg.Address, s.wire.client(peek))\n\tif err != nil {\n\t\treturn c, nil, err\n\t}",
 		Package: ".", Test: "^TestLaw19AVariableThatIsInTheWayIsNamed$",
 	},
 	{

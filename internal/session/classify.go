@@ -30,8 +30,10 @@ func classify(path string, status int, texts []string) lease.Class {
 	case isLogin(path):
 		return lease.Permanent
 	case (status == http.StatusBadRequest || status == http.StatusNotFound) &&
-		(has("lease not found") || has("lease expired") || has("invalid lease") || has("not renewable")):
+		(has("lease not found") || has("lease expired") || has("invalid lease")):
 		return lease.Dead
+	case (status == http.StatusBadRequest || status == http.StatusNotFound) && has("not renewable"):
+		return lease.Spent // which says nothing of its death: readers keep it (law 3)
 	case status == http.StatusNotFound:
 		return lease.Permanent
 	}

@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -82,7 +81,7 @@ func FuzzNewToken(f *testing.F) {
 			return
 		}
 		peek := &loginPeek{}
-		_ = json.Unmarshal(body, &peek.answer)
+		peek.note(body)
 		tok, err := newToken(answer, peek, lease.Instant{Mono: time.Hour})
 		if err != nil {
 			if tok != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/vault/api"
@@ -18,7 +19,10 @@ import (
 func (s *Session) loginClient() (*api.Client, *loginPeek, error) { //nolint:unparam // its caller is ready for one that is made each time
 	peek := &loginPeek{s: s}
 	s.wire.peek.Store(peek) // there is one login at a time
-	return s.wire.logins.WithNamespace(""), peek, nil
+	c := s.wire.logins.WithNamespace("")
+	c.SetMaxRetries(0) // the copies share their settings: what the last method has set is undone
+	c.SetClientTimeout(0)
+	return c, peek, nil
 }
 
 // loginDoor is the transport of all logins: the official client cannot be copied with
@@ -41,13 +45,14 @@ type loginPeek struct {
 
 	mu     sync.Mutex // guards the rest
 	last   *call
-	answer struct {
-		Auth *struct {
-			ClientToken string `json:"client_token"`
-			TokenType   string `json:"token_type"`
-			NumUses     int64  `json:"num_uses"`
-		} `json:"auth"`
-	}
+	tokens []peeked // a method may log in more than once, and ask other things after it
+}
+
+// peeked is what an answer says about a token.
+type peeked struct {
+	ClientToken string `json:"client_token"`
+	TokenType   string `json:"token_type"`
+	NumUses     int64  `json:"num_uses"`
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -65,18 +70,32 @@ func (p *loginPeek) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
+	p.note(body)
+	return resp, nil
+}
+
+// note keeps what an answer says about a token. What is no login's answer stays unnoticed.
+func (p *loginPeek) note(body []byte) {
+	var answer struct {
+		Auth *peeked `json:"auth"`
+	}
+	_ = json.Unmarshal(body, &answer)
+	if answer.Auth == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = json.Unmarshal(body, &p.answer) // what is no login's answer stays unnoticed
-	return resp, nil
+	p.tokens = append(p.tokens, *answer.Auth)
 }
 
 // about returns the type and the uses of the token that the login obtained.
 func (p *loginPeek) about(value string) (kind string, uses int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if a := p.answer.Auth; a != nil && a.ClientToken == value {
-		return a.TokenType, a.NumUses
+	for _, a := range slices.Backward(p.tokens) {
+		if a.ClientToken == value {
+			return a.TokenType, a.NumUses
+		}
 	}
 	return "service", 0
 }

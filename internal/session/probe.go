@@ -14,6 +14,11 @@ type probe struct {
 	notBefore time.Duration // the next login that may be tried, monotonic
 	interval  time.Duration
 	lookup    time.Duration // the next lookup-self
+
+	looked *lease.Grant // the token that was looked up last
+
+	dead *lease.Grant  // the latest token that was said to be dead, and believed so
+	died time.Duration // when
 }
 
 // The pace of law 6: a login at most once a minute, doubling to an hour.
@@ -81,6 +86,24 @@ func (s *Session) lookInto(ctx context.Context, t *token) {
 	s.probePolicies(ctx, t)
 }
 
+// believe reports whether an answer that t is dead is to be acted upon. The first is. After
+// that a lookup-self must agree: where somebody says so of every token (a server of
+// another cluster, a lagging node) each request would cause a login. One an hour is
+// taken on trust again, and one a minute where no lookup can tell.
+func (s *Session) believe(ctx context.Context, t *token) bool {
+	s.mu.Lock()
+	now, p, pace := s.clock().Mono, &s.next, probeLast
+	if t.limited || t.lookup.Load() == denied {
+		pace = probeFirst
+	}
+	if p.dead == nil || now-p.died >= pace {
+		p.dead, p.died = t.grant, now
+	}
+	trusted := p.dead == t.grant
+	s.mu.Unlock()
+	return trusted || s.superseded(t) || s.deadAfterAll(ctx, t)
+}
+
 var errLookupRefused = errors.New("leasehold: the token may not even look itself up any more")
 
 // deadAfterAll tells a dead token from a missing permission where Vault's text does
@@ -99,12 +122,12 @@ func (s *Session) deadAfterAll(ctx context.Context, t *token) bool {
 	if t.grant.Ended() {
 		return true // who looked before has seen it
 	}
-	if !s.mayLook() {
+	if !s.mayLook(t) {
 		return false
 	}
 	was := t.lookup.Load()
 	_, err := s.lookupSelf(ctx, t, lookupPatience)
-	s.hasLooked()
+	s.hasLooked(t)
 	class := classOf(err)
 	dead := class == lease.ParentDead || (class == lease.Refused && was == allowed)
 	if dead {
@@ -113,18 +136,18 @@ func (s *Session) deadAfterAll(ctx context.Context, t *token) bool {
 	return dead
 }
 
-func (s *Session) mayLook() bool {
+func (s *Session) mayLook(t *token) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.clock().Mono >= s.next.lookup
+	return s.next.looked != t.grant || s.clock().Mono >= s.next.lookup
 }
 
 // hasLooked counts from the end of a lookup: those who have waited for one that hung must
 // not ask in turn.
-func (s *Session) hasLooked() {
+func (s *Session) hasLooked(t *token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next.lookup = s.clock().Mono + lookupEvery
+	s.next.looked, s.next.lookup = t.grant, s.clock().Mono+lookupEvery
 }
 
 // learn asks whether t may look itself up, at a time when it is surely good: a lookup that
@@ -201,5 +224,5 @@ func (s *Session) giveBack(ctx context.Context, t *token) {
 		}
 		return
 	}
-	t.grant.End()
+	t.revoked.Store(true)
 }

@@ -60,7 +60,7 @@ func TestLaw06AnAnswerIsClassedByStatusFirstAndTextSecond(t *testing.T) {
 
 		{"lease not found", renewPath, 400, []string{"lease not found"}, lease.Dead},
 		{"lease expired", renewPath, 400, []string{"lease expired"}, lease.Dead},
-		{"not renewable", renewPath, 400, []string{"lease is not renewable"}, lease.Dead},
+		{"not renewable", renewPath, 400, []string{"lease is not renewable"}, lease.Spent},
 		{"invalid lease", "sys/leases/lookup", 400, []string{"invalid lease"}, lease.Dead},
 		{"lease not found, by 404", renewPath, 404, []string{"Lease Not Found"}, lease.Dead},
 
@@ -94,7 +94,7 @@ func FuzzClassify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path string, status int, text string) {
 		got := classify(path, status, []string{text})
 		switch {
-		case got < lease.Unknown || got > lease.Permanent:
+		case got < lease.Unknown || got > lease.Spent:
 			t.Errorf("class %d", got)
 		case got == lease.ParentDead && (status != 403 || !strings.Contains(strings.ToLower(text), "invalid token")):
 			t.Errorf("%d %q takes the token for dead", status, text)
@@ -102,7 +102,7 @@ func FuzzClassify(f *testing.F) {
 			t.Errorf("%d %q takes the lease for dead", status, text)
 		case (got == lease.Refused || got == lease.ParentDead) != (status == 403):
 			t.Errorf("%d is %v", status, got)
-		case got == lease.Dead && !strings.Contains(strings.ToLower(text), "lease") && !strings.Contains(strings.ToLower(text), "not renewable"):
+		case got == lease.Dead && !strings.Contains(strings.ToLower(text), "lease"):
 			t.Errorf("%q takes the lease for dead", text)
 		case (status == 0 || status == 412 || status == 429 || (status >= 500 && status != 501)) && got != lease.Transient:
 			t.Errorf("%d is %v", status, got) // and so never a login

@@ -116,6 +116,9 @@ func (s *Session) Once(ctx context.Context, r Request) (*Response, error) {
 		}
 		switch le.Class {
 		case lease.ParentDead:
+			if !s.believe(ctx, t) {
+				return resp, err
+			}
 			s.tokens.Invalidate(t.grant, err)
 			if loginErr := s.tokens.Ensure(ctx, t.grant); loginErr != nil {
 				return nil, s.tokenless(ctx, r, loginErr)

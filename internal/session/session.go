@@ -136,9 +136,9 @@ func (s *Session) giveUp(ctx context.Context) {
 }
 
 // firstLogin logs in, retrying what may pass within ctx. Each failure is an
-// event, and all of them are in the error.
+// event, and the last one is in the error.
 func (s *Session) firstLogin(ctx context.Context) (*token, error) {
-	var failures []error
+	var last error
 	for attempt := 0; ; attempt++ {
 		t, err := s.logIn(ctx)
 		if err == nil {
@@ -148,7 +148,7 @@ func (s *Session) firstLogin(ctx context.Context) (*token, error) {
 			return t, nil
 		}
 		if ctx.Err() == nil || attempt == 0 {
-			failures = append(failures, err)
+			last = err
 			s.Report(lease.ObtainFailed, "token", err)
 		}
 		var le *lease.Error
@@ -156,7 +156,6 @@ func (s *Session) firstLogin(ctx context.Context) (*token, error) {
 			return nil, err
 		}
 		if err := pause(ctx, retryPause(attempt, err), nil); err != nil {
-			last := failures[len(failures)-1]
 			return nil, fmt.Errorf("leasehold: no token after %d attempts: %w; last: %w", attempt+1, err, last)
 		}
 	}

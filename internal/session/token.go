@@ -32,6 +32,14 @@ type token struct {
 	limited  bool
 	uses     atomic.Int64
 	lookup   atomic.Int32 // a permission
+	revoked  atomic.Bool  // by us
+}
+
+// over reports whether t is surely gone: that somebody said so does not make it so, and Close
+// tries to revoke it.
+func (t *token) over(now lease.Instant) bool {
+	l := t.grant.Lease()
+	return t.revoked.Load() || (l.TTL > 0 && now.Mono-l.Sent.Mono >= l.TTL)
 }
 
 // permission is what is known of whether a token may look itself up.
@@ -75,7 +83,7 @@ func (s *Session) remember(t *token) bool {
 	if s.tokens != nil {
 		current = s.tokens.Grant()
 	}
-	s.known = append(slices.DeleteFunc(s.known, func(old *token) bool { return old.grant != current && !old.grant.MayLive(now) }), t)
+	s.known = append(slices.DeleteFunc(s.known, func(old *token) bool { return old.grant != current && old.over(now) }), t)
 	return true
 }
 
@@ -158,6 +166,10 @@ func (k tokenKeeper) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, er
 		if class == lease.ParentDead || (class == lease.Refused && k.s.deadAfterAll(ctx, t)) {
 			// The token's own death is what ParentDead means to its children.
 			return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: err}
+		}
+		if class == lease.Dead {
+			// Of a token only a 403 says that it is dead: this one just cannot be renewed.
+			return lease.Lease{}, &lease.Error{Class: lease.Refused, Err: err}
 		}
 		return lease.Lease{}, err
 	}
@@ -268,7 +280,8 @@ func (k tokenKeeper) Replace(ctx context.Context) (*lease.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	if old != nil && t.value == old.value {
+	// Whoever gave it may have renewed it meanwhile, while we could not.
+	if now := k.s.clock(); old != nil && t.value == old.value && t.grant.Left(now)-time.Second <= old.grant.Left(now) {
 		return nil, errGiven
 	}
 	if !k.s.adopt(ctx, t) {
@@ -300,7 +313,7 @@ func (s *Session) revoke(ctx context.Context) error {
 	var wg sync.WaitGroup
 	failed := make([]error, len(known))
 	for i, t := range known {
-		if !t.owned || t.kind == "batch" || !t.grant.MayLive(s.clock()) {
+		if !t.owned || t.kind == "batch" || t.over(s.clock()) {
 			continue // not ours, or it cannot be revoked, or need not
 		}
 		wg.Go(func() { failed[i] = s.revokeToken(ctx, t) })

@@ -83,11 +83,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c, _ := ctx.Value(callKey{}).(*call)
 	if c == nil {
 		var err error
-		if c, err = t.escaped(req); err != nil {
+		ctx, cancel = t.bounded(ctx)
+		if c, err = t.escaped(req.WithContext(ctx)); err != nil {
+			cancel()
 			closeBody(req)
 			return nil, err
 		}
-		ctx, cancel = t.bounded(ctx)
 	}
 	out := req.WithContext(ctx) // a RoundTripper must not change the caller's request
 	out.Header = make(http.Header, len(req.Header)+3)
@@ -124,6 +125,9 @@ func (t *transport) send(out *http.Request, c *call, cancel func()) (*http.Respo
 		}
 		return nil, err
 	}
+	if resp.Request == nil {
+		resp.Request = out // a RoundTripper need not, but the official client looks at it
+	}
 	resp.Body = &body{ReadCloser: resp.Body, left: largestBody, ended: func(err error) {
 		t.conns.ended(out.Context(), w, err)
 		if !isRedirect(resp.StatusCode) {
@@ -138,7 +142,7 @@ func (t *transport) send(out *http.Request, c *call, cancel func()) (*http.Respo
 // so must not be repeated by net/http (failure code F23).
 func (t *transport) escaped(req *http.Request) (*call, error) {
 	c := &call{token: req.Header.Get(headerToken), namespace: req.Header.Get(headerNamespace), create: req.Method == http.MethodGet}
-	if c.namespace == "" {
+	if c.namespace == "" && req.URL.Path != "/v1/sys/health" { // which no namespace has
 		c.namespace = t.s.cfg.Namespace
 	}
 	if c.token == sentinel {
