@@ -85,6 +85,10 @@ func TestLaw05AFailedRenewalNeverMints(t *testing.T) {
 			require.True(t, w.Alive(up.Username), "dead credential at %s", at)
 		})
 		require.LessOrEqual(t, w.creations(), 9)
+		all := w.named(credsPath)
+		for i := range all[1:] {
+			require.GreaterOrEqual(t, all[i+1].Time.Sub(all[i].Time), 40*time.Second, "before the last third")
+		}
 		require.Less(t, w.Count("", renewLease), 10*w.creations())
 		require.NotEmpty(t, w.events.of(lease.RenewFailed, credsPath))
 	})

@@ -2,6 +2,7 @@ package lease_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -168,7 +169,7 @@ func TestAnInvalidationDoesNotShortenTheBackOffOfAReplacement(t *testing.T) {
 			pass(100 * ms)
 		}
 		_, replaces, _ := k.calls()
-		assert.LessOrEqual(t, len(replaces), 7, "in a minute")
+		assert.LessOrEqual(t, len(replaces), 8, "in a minute")
 	})
 }
 
@@ -233,5 +234,80 @@ func TestB3ADeathWhileAReplacementIsBackedOffFromIsNotWaitedOut(t *testing.T) {
 		_, replaces, _ = k.calls()
 		assert.Len(t, replaces, 2)
 		assert.True(t, e.Grant().Valid(w.clock()))
+	})
+}
+
+func TestEnsureDoesNotCallValidWhatHadEndedWhenItCame(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		k := w.keeper(time.Minute)
+		k.onReplace = func(context.Context) (*lease.Grant, error) {
+			l := w.lease(time.Minute)
+			l.Sent.Mono -= time.Hour
+			return lease.NewGrant(l, nil), nil
+		}
+		e := w.add("db", k, nil)
+		old := e.Grant()
+		e.Invalidate(old, nil)
+		require.Error(t, e.Ensure(t.Context(), old))
+	})
+}
+
+func TestLostIsToldOnceAlsoIfARenewalSucceeds(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		k := w.keeper(time.Minute)
+		k.onRenew = func(context.Context, *lease.Grant) (lease.Lease, error) {
+			time.Sleep(sec)
+			return w.lease(time.Minute), nil // the answer came all the same
+		}
+		k.onReplace = replaceFails(lease.Transient)
+		e := w.add("db", k, nil)
+		for len(field(k, &k.renews)) == 0 {
+			pass(ms * 100)
+		}
+		e.Invalidate(e.Grant(), errors.New("refused"))
+		pass(10 * sec)
+		assert.Len(t, w.told("db", lease.Lost), 1)
+	})
+}
+
+func TestWhatIsLostInABackOffIsTriedAsWhatIsMissed(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		k := w.keeper(24 * time.Hour)
+		k.onReplace = replaceFails(lease.Transient)
+		e := w.add("db", k, nil)
+		e.Supersede(e.Grant())
+		pass(sec)
+		_, replaces, _ := k.calls()
+		require.Len(t, replaces, 1)
+		k.set(func() { k.onReplace = nil })
+		e.Invalidate(e.Grant(), nil)
+		pass(31 * sec)
+		assert.True(t, e.Grant().Valid(w.clock()))
+	})
+}
+
+func TestWhatIsAdoptedNeedsNoReplacementThatWaitsForAWorker(t *testing.T) {
+	inBubble(t, lease.Config{Workers: 1}, func(w *world) {
+		t := w.t
+		parent := w.grant(24*time.Hour, nil)
+		block := w.keeper(24 * time.Hour)
+		block.onReplace = func(context.Context) (*lease.Grant, error) {
+			time.Sleep(500 * ms)
+			return w.grant(24*time.Hour, parent), nil
+		}
+		b := w.add("a/x", block, parent)
+		k := w.keeper(24 * time.Hour)
+		k.parent = func() *lease.Grant { return parent }
+		e := w.add("b/y", k, parent)
+		b.Invalidate(b.Grant(), nil)
+		e.Invalidate(e.Grant(), nil)
+		pass(100 * ms)
+		e.Adopt(w.grant(24*time.Hour, parent))
+		pass(sec)
+		_, replaces, _ := k.calls()
+		assert.Empty(t, replaces)
 	})
 }

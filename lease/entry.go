@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"path"
 	"sync/atomic"
 	"time"
 )
@@ -12,6 +13,7 @@ import (
 type Entry struct {
 	m      *Manager
 	name   string
+	group  string // what all leases of one engine share: all but the last part of a path
 	keeper Keeper
 	cur    atomic.Pointer[Grant]
 	status atomic.Pointer[Status]
@@ -45,7 +47,11 @@ type Entry struct {
 }
 
 func newEntry(m *Manager, name string, k Keeper) *Entry {
-	return &Entry{m: m, name: name, keeper: k, index: -1, generation: 1}
+	e := &Entry{m: m, name: name, group: path.Dir(name), keeper: k, index: -1, generation: 1}
+	if e.group == "." {
+		e.group = name
+	}
+	return e
 }
 
 // Grant returns the current grant; nil for what is polled.
@@ -58,9 +64,6 @@ func (e *Entry) Invalidate(g *Grant, cause error) {
 	g.End()
 	e.m.do(func() {
 		if e.cur.Load() == g {
-			if !e.toldEnd { // missed from now on: a back-off of when it lived is too long
-				e.failures, e.err = 0, nil
-			}
 			e.m.lost(e, cause)
 			e.m.hurry(e)
 			return
@@ -134,6 +137,9 @@ func (e *Entry) Remove() {
 		e.answer(ErrClosed)
 		e.m.unschedule(e)
 		delete(e.m.entries, e)
+		if g := e.cur.Load(); g != nil {
+			e.m.settle(g) // nobody is going to ask about it
+		}
 	})
 }
 

@@ -1,9 +1,6 @@
 package lease
 
-import (
-	"path"
-	"time"
-)
+import "time"
 
 // lane is work of one kind, of which only so much is done at once. What takes long gives
 // its worker free, so that others go on, and what belongs together gets only half of the
@@ -32,17 +29,9 @@ func (m *Manager) lane(e *Entry) *lane {
 	return &m.leases
 }
 
-// group is what all leases of one engine share: all but the last part of a path.
-func (e *Entry) group() string {
-	if dir := path.Dir(e.name); dir != "." {
-		return dir
-	}
-	return e.name
-}
-
 // room reports whether e may start.
 func (m *Manager) room(l *lane, e *Entry) bool {
-	return l.working < m.workers && (e.read != nil || l.groups[e.group()] < max(1, m.workers/2))
+	return l.working < m.workers && (e.read != nil || l.groups[e.group] < max(1, m.workers/2))
 }
 
 // job is one piece of work that holds a worker.
@@ -56,7 +45,7 @@ type job struct {
 
 // begin takes a worker of the lane for e.
 func (m *Manager) begin(l *lane, e *Entry) *job {
-	j := &job{l: l, group: e.group()}
+	j := &job{l: l, group: e.group}
 	if l.groups == nil {
 		l.groups = make(map[string]int)
 	}
@@ -64,7 +53,11 @@ func (m *Manager) begin(l *lane, e *Entry) *job {
 	l.groups[j.group]++
 	j.timer = time.AfterFunc(slowAfter, func() {
 		m.do(func() {
-			if !j.over && l.slow < slowLimit*m.workers {
+			switch {
+			case j.over:
+			case l.slow >= slowLimit*m.workers:
+				j.timer.Reset(slowAfter) // until there is room
+			default:
 				j.slow = true
 				l.slow++
 				l.working--

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-f5e1ac40/leasehold/lease"
 )
@@ -118,5 +119,39 @@ func TestLaw23PollsThatHangDoNotHoldUpLeases(t *testing.T) {
 			assert.Greater(t, len(renews), 15)
 			assert.Empty(t, replaces)
 		}
+	})
+}
+
+// TestLaw23WhatTakesLongGivesItsWorkerFreeAsSoonAsItMay. Mutation: it tries once.
+func TestLaw23WhatTakesLongGivesItsWorkerFreeAsSoonAsItMay(t *testing.T) {
+	inBubble(t, lease.Config{Workers: 1}, func(w *world) {
+		t := w.t
+		parent := w.grant(24*time.Hour, nil)
+		release := make(chan struct{})
+		var hanging atomic.Int32
+		for i := range 8 {
+			k := w.keeper(time.Minute)
+			k.onRenew = func(context.Context, *lease.Grant) (lease.Lease, error) {
+				hanging.Add(1)
+				<-release
+				return w.lease(12 * time.Hour), nil
+			}
+			w.add(fmt.Sprintf("engine-%d/creds", i), k, parent)
+		}
+		pass(40 * sec)
+		require.EqualValues(t, 8, hanging.Load())
+		k := w.keeper(time.Minute)
+		k.onRenew = func(ctx context.Context, _ *lease.Grant) (lease.Lease, error) { return lease.Lease{}, hang(ctx) }
+		w.add("engine-9/creds", k, parent)
+		pass(35 * sec)
+		renews, _, _ := k.calls()
+		require.Len(t, renews, 1)
+		close(release)
+		good := w.keeper(time.Minute)
+		e := w.add("good/creds", good, parent)
+		pass(2 * time.Minute)
+		renews, _, _ = good.calls()
+		assert.NotEmpty(t, renews, "renewed")
+		assert.True(t, e.Grant().Valid(w.clock()))
 	})
 }

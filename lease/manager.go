@@ -105,6 +105,7 @@ func (m *Manager) Add(name string, k Keeper, g *Grant) *Entry {
 	e.publish()
 	m.do(func() {
 		m.entries[e] = struct{}{}
+		g.unsure = g.predates(m.clock())
 		m.event(e, Obtained, nil)
 		m.schedule(e)
 	})
@@ -228,6 +229,7 @@ func (m *Manager) loop() {
 		timer.Reset(m.untilNext())
 		select {
 		case f := <-m.inbox:
+			m.noticeSleep() // before anything is decided
 			f()
 		case <-timer.C:
 		case <-m.stop:

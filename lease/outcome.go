@@ -19,7 +19,7 @@ func (m *Manager) hurry(e *Entry) {
 		return
 	}
 	e.urgent = true
-	if e.busy && e.action == Renew {
+	if e.busy && e.action != Replace {
 		e.cancel() // of no use any more, and it may take its time
 	}
 	if e.failures == 0 || e.failing != Replace {
@@ -28,6 +28,13 @@ func (m *Manager) hurry(e *Entry) {
 			e.queued = nil // it was to be renewed
 		}
 		m.schedule(e)
+		return
+	}
+	now, at := m.clock(), e.at
+	if !e.busy && e.queued == nil && at > now.Mono+missed && e.err.Class <= Transient && !e.cur.Load().Valid(now) {
+		m.schedule(e) // the pause is that of what was valid then
+		e.at = min(e.at, at)
+		m.push(e)
 	}
 }
 
@@ -100,18 +107,24 @@ func (m *Manager) replaced(e *Entry, next *Grant) {
 	old.superseded.Store(true)
 	e.cur.Store(next)
 	e.generation++
-	if next.Valid(m.clock()) {
+	next.unsure = next.predates(m.clock())
+	if next.Valid(m.clock()) || next.unsure {
 		e.failures, e.err = 0, nil
 	} else {
 		// Whatever made it short makes the next one short as well: not at once.
 		e.fail(Replace, &Error{Class: Unknown, Err: errStillborn})
 	}
-	e.ending, e.toldEnd, e.urgent = false, false, false
+	e.ending, e.toldEnd, e.urgent, e.queued = false, false, false, nil
 	// A maximum that cut the very first grant leaves nothing to renew.
 	e.noRenew = next.Lease().Capped
 	e.publish()
 	m.event(e, Replaced, nil)
-	e.answer(nil)
+	switch {
+	case next.Valid(m.clock()):
+		e.answer(nil)
+	case e.err != nil:
+		e.answer(e.err)
+	}
 	m.settle(old)
 	m.schedule(e)
 	for _, child := range m.childrenOf(old) {
@@ -151,11 +164,19 @@ func (m *Manager) failed(e *Entry, action Action, g *Grant, err *Error) {
 		e.fail(action, err)
 		m.event(e, kind, err)
 	}
-	if action == Renew && err.Class != Transient {
+	if action == Renew && err.Class != Transient && g.unsure {
 		m.settle(g) // it was asked
+		if len(e.waiters) > 0 {
+			m.hurry(e)
+		}
 	}
 	if action == Replace || (g.unsure && err.Class == Transient) { // else a replacement follows
 		e.answer(err)
+	}
+	if g.unsure {
+		for _, child := range m.childrenOf(g) { // these wait for this one's outcome
+			child.answer(err)
+		}
 	}
 	m.tellExpired(e, m.clock())
 	e.publish()

@@ -82,6 +82,8 @@ func (p Policy) Next(s State) Step {
 	return Step{Replace, max(pause, window-s.Age)}
 }
 
+const longestPause = 10 * time.Minute
+
 // missed is the longest pause once there is nothing valid any more.
 const missed = 30 * time.Second
 
@@ -90,7 +92,7 @@ func (p Policy) backoff(s State) time.Duration {
 	if s.Failures <= 0 {
 		return 0
 	}
-	floor, limit := orDefault(p.MinBackoff, time.Second), orDefault(p.MaxBackoff, 10*time.Minute)
+	floor, limit := orDefault(p.MinBackoff, time.Second), orDefault(p.MaxBackoff, longestPause)
 	limit = max(limit, floor)
 	pause := min(max(s.TTL/5, floor), limit)
 	switch {
@@ -124,7 +126,7 @@ func (p Policy) poll(interval time.Duration, s State) time.Duration {
 		// Half an interval at most: with many clients an outage must not make more requests
 		// than there are without one (D2).
 		s.TTL, s.Left = interval/2*5, never
-		return min(p.backoff(s), interval)
+		return max(min(p.backoff(s), interval), min(s.RetryAfter, orDefault(p.MaxBackoff, longestPause)))
 	}
 	return between(interval/4*3, interval/20*19, s.Rand) // an answer takes its time, too
 }

@@ -65,15 +65,18 @@ func (m *Manager) ask(e *Entry, g *Grant, now Instant) bool {
 		e.action, e.at = Renew, never // settle comes back to it
 		m.push(e)
 		return true
-	case e.failures > 0:
-		return false // the policy says when to ask again
 	case g.check:
 		e.action, e.at = check, now.Mono+m.jitter(time.Second)
-	case !g.Lease().Renewable || e.noRenew:
-		m.settle(g)
+	case !g.Lease().Renewable || e.noRenew || (e.ending && e.failures > 0):
+		m.settle(g) // nobody is going to ask about it
 		return false
+	case e.failures > 0:
+		return false // the policy says when to ask again
 	default:
 		spread := min(longestWake, left/10)
+		if g.parent == nil {
+			spread = min(spread, time.Second) // as for a check: others wait for it
+		}
 		if valid := g.Left(now); valid > 0 {
 			spread = min(spread, valid/2)
 		}
@@ -90,8 +93,7 @@ func (m *Manager) ask(e *Entry, g *Grant, now Instant) bool {
 func (m *Manager) checked(e *Entry, g *Grant, l Lease, err error) {
 	g.check = false
 	switch {
-	case e.cur.Load() != g:
-		return
+	case e.cur.Load() != g, g.Ended(): // replaced, or found dead, meanwhile
 	case err != nil:
 		if failure := classify(err); failure.Class == Transient || failure.Class == Dead {
 			m.failed(e, check, g, failure)
@@ -107,13 +109,22 @@ func (m *Manager) checked(e *Entry, g *Grant, l Lease, err error) {
 	m.schedule(e)
 }
 
-// revived notes that the server knows g.
+// revived notes that the server knew g when it was asked.
 func (m *Manager) revived(e *Entry, g *Grant) {
-	m.settle(g)
-	e.toldEnd = false
-	if g.Valid(m.clock()) {
+	now := m.clock()
+	if !g.predates(now) {
+		m.settle(g)
+	}
+	if g.Valid(now) {
+		e.toldEnd = false
 		e.answer(nil)
 	}
+}
+
+// predates reports whether g's newest answer was asked for before the machine slept.
+func (g *Grant) predates(now Instant) bool {
+	l := g.Lease()
+	return l.TTL > 0 && now.since(l.Sent) != now.awake().since(l.Sent)
 }
 
 // settle ends the uncertainty about g, for which its children have waited.

@@ -191,3 +191,17 @@ func TestAFailedPollIsRetriedSooner(t *testing.T) {
 		assert.LessOrEqual(t, len(reads.all())-n, 8, "what waiting does not cure is read at the interval")
 	})
 }
+
+// TestLaw06APollHonoursRetryAfter. Mutation: it comes at its interval.
+func TestLaw06APollHonoursRetryAfter(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		n := 0
+		w.m.Poll("kv", 5*sec, func(context.Context) error {
+			n++
+			return &lease.Error{Class: lease.Transient, RetryAfter: time.Minute, Err: errors.New("429")}
+		})
+		pass(10 * time.Minute)
+		assert.LessOrEqual(t, n, 11)
+	})
+}

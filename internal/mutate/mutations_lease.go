@@ -35,7 +35,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 16, What: "a death waits out the back-off of when it lived",
-		File: "lease/entry.go", Old: "if !e.toldEnd { // missed", New: "if e.removed { // missed",
+		File: "lease/outcome.go", Old: "at > now.Mono+missed &&", New: "at > now.Mono+1000*missed &&",
 		Package: "./lease", Test: "^TestB3ADeathWhile",
 	},
 	{
@@ -150,7 +150,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 9, What: "after a sleep an outage counts as an answer",
-		File: "lease/outcome.go", Old: "if action == Renew && err.Class != Transient {", New: "if action == Renew {",
+		File: "lease/outcome.go", Old: "if action == Renew && err.Class != Transient && g.unsure {", New: "if action == Renew && g.unsure {",
 		Package: "./lease", Test: "^TestLaw09AfterASleepAnOutage",
 	},
 	{
@@ -300,7 +300,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 23, What: "what takes long keeps its worker",
-		File: "lease/lane.go", Old: "l.slow < slowLimit*m.workers {", New: "l.slow < 0*slowLimit*m.workers {",
+		File: "lease/lane.go", Old: "case l.slow >= slowLimit*m.workers:", New: "case l.slow >= 0*slowLimit*m.workers:",
 		Package: "./lease", Test: "^TestLaw23EnginesThatHang",
 	},
 	{
@@ -310,7 +310,62 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 23, What: "what takes long has no bound",
-		File: "lease/lane.go", Old: "l.slow < slowLimit*m.workers {", New: "l.slow < 1000*slowLimit*m.workers {",
+		File: "lease/lane.go", Old: "case l.slow >= slowLimit*m.workers:", New: "case l.slow >= 1000*slowLimit*m.workers:",
 		Package: "./lease", Test: "^TestLaw23WhatTakesLong",
+	},
+	{
+		Law: 23, What: "what takes long tries once to give its worker free",
+		File: "lease/lane.go", Old: "j.timer.Reset(slowAfter) // until", New: "_ = slowAfter // until",
+		Package: "./lease", Test: "^TestLaw23WhatTakesLongGives",
+	},
+	{
+		Law: 9, What: "an unanswered lookup stops the upkeep of leases",
+		File: "lease/sleep.go", Old: "case !g.Lease().Renewable || e.noRenew || (e.ending && e.failures > 0):", New: "case e.failures == 0 && (!g.Lease().Renewable || e.noRenew):",
+		Package: "./lease", Test: "^TestLaw09OneUnanswered",
+	},
+	{
+		Law: 9, What: "what is adopted during a lookup is not scheduled",
+		File: "lease/sleep.go", Old: "case e.cur.Load() != g, g.Ended(): // replaced, or found dead, meanwhile", New: "case e.cur.Load() != g, g.Ended():\n\t\treturn",
+		Package: "./lease", Test: "^TestLaw09WhatIsAdopted",
+	},
+	{
+		Law: 9, What: "who waits for a lease does not hear of its token's outage",
+		File: "lease/outcome.go", Old: "\t\t\tchild.answer(err)\n", New: "\t\t\t_ = child\n",
+		Package: "./lease", Test: "^TestLaw09WhoWaitsForALeaseHears",
+	},
+	{
+		Law: 9, What: "who waits for a lease waits for its token's spread",
+		File: "lease/sleep.go", Old: "spread = min(spread, time.Second) // as for", New: "spread = min(spread, time.Hour) // as for",
+		Package: "./lease", Test: "^TestLaw09WhoWaitsForALeaseDoesNot",
+	},
+	{
+		Law: 9, What: "who waits for another after a sleep is not hurried for",
+		File: "lease/outcome.go", Old: "\t\tif len(e.waiters) > 0 {\n\t\t\tm.hurry(e)", New: "\t\tif len(e.waiters) > 1 {\n\t\t\tm.hurry(e)",
+		Package: "./lease", Test: "^TestLaw09WhoWaitsForAnother",
+	},
+	{
+		Law: 9, What: "a message is heeded before the sleep is noticed",
+		File: "lease/manager.go", Old: "m.noticeSleep() // before", New: "_ = m.noticeSleep // before",
+		Package: "./lease", Test: "^TestLaw09ARenewalThatWasUnderWay",
+	},
+	{
+		Law: 9, What: "an answer from before the sleep settles it",
+		File: "lease/sleep.go", Old: "if !g.predates(now) {", New: "if now.Mono >= 0 {",
+		Package: "./lease", Test: "^TestLaw09AnAnswerFromBefore",
+	},
+	{
+		Law: 9, What: "a lookup that hangs holds up the login for a dead token",
+		File: "lease/outcome.go", Old: "if e.busy && e.action != Replace {", New: "if e.busy && e.action == Renew {",
+		Package: "./lease", Test: "^TestLaw09ALookupThatHangs",
+	},
+	{
+		Law: 9, What: "what was granted before the sleep is added as fresh",
+		File: "lease/manager.go", Old: "g.unsure = g.predates(m.clock())", New: "_ = g.predates(m.clock())",
+		Package: "./lease", Test: "^TestLaw09WhatWasGranted",
+	},
+	{
+		Law: 6, What: "a poll does not wait as it was asked to",
+		File: "lease/policy.go", Old: "return max(min(p.backoff(s), interval), min(s.RetryAfter,", New: "return max(min(p.backoff(s), interval), min(0*s.RetryAfter,",
+		Package: "./lease", Test: "^TestLaw06APoll",
 	},
 }

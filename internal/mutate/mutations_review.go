@@ -173,8 +173,8 @@ var reviewMutations = []mutation{
 	{
 		Law: 23, What: "one name may take all workers",
 		File:    "lease/lane.go",
-		Old:     "l.groups[e.group()] < max(1, m.workers/2)",
-		New:     "l.groups[e.group()] >= 0",
+		Old:     "l.groups[e.group] < max(1, m.workers/2)",
+		New:     "l.groups[e.group] >= 0",
 		Package: ".", Test: "^TestLaw23AnEngineThatHangsDoesNotHoldUpOthers$",
 	},
 	{
