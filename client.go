@@ -99,7 +99,8 @@ func (c *Client) Session() session.View { return c.view }
 
 // Vault returns the official client, for what this library does not do. It always
 // sends the current token: do not call SetToken, Clone or SetAddress on it. It does not
-// retry.
+// retry. A request ends with the client, and after a minute if it has no deadline; an
+// answer may have 32 MiB. For streams, such as snapshots, make a client of your own.
 func (c *Client) Vault() *api.Client { return c.session.API() }
 
 // Close ends all upkeep, waits for what is under way and revokes the tokens that this
