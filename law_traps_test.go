@@ -44,12 +44,18 @@ func TestTrap09WhoGivesUpInTheQueueIsNotSent(t *testing.T) {
 		c := w.start(func(c *leasehold.Config) { c.Budget.Requests = 1 })
 		w.Fail(vaulttest.Fault{Path: configPath, Hang: true})
 		var wg sync.WaitGroup
-		for range 20 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, _ = kv.Get[settings](ctx, c.KV("secret"), "app/config")
+		})
+		synctest.Wait() // it has the only slot, for longer than the others wait
+		for i := range 20 {
 			wg.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 				defer cancel()
 				_, hatch := c.Vault().Logical().ReadWithContext(ctx, "secret/data/other")
-				_, err := kv.Get[settings](ctx, c.KV("secret"), fmt.Sprintf("app/config/%d", w.reads()))
+				_, err := kv.Get[settings](ctx, c.KV("secret"), fmt.Sprintf("app/config/%d", i))
 				assert.ErrorIs(t, err, context.DeadlineExceeded) //nolint:testifylint // require has no place in a goroutine
 				assert.NoError(t, hatch, "the escape hatch is no part of the budget")
 			})

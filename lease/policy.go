@@ -99,7 +99,9 @@ func (p Policy) backoff(s State) time.Duration {
 	case s.Last == Permanent || s.Last == Refused:
 		pause = doubled(min(8*floor, limit), limit, s.Failures)
 	case s.Left <= 0 || s.TTL <= 0:
-		pause = doubled(floor, max(min(missed, limit), floor), s.Failures)
+		// Every other time only: what is missed should be back two seconds after a short
+		// outage, and many clients that miss something must not storm after a long one.
+		pause = doubled(floor, max(min(missed, limit), floor), (s.Failures+1)/2)
 	}
 	// Not from zero: pauses of nearly the same length keep those who began apart apart.
 	pause = between(max(pause/10*6, floor), max(pause, floor+floor/2), s.Rand)

@@ -56,7 +56,7 @@ func TestPolicyNextDecides(t *testing.T) {
 		{name: "unless it is to be replaced anyway", state: lease.State{Renewable: true, Unsure: true, Ending: true, Age: sec}, do: lease.Replace},
 		{name: "or cannot be renewed", state: lease.State{Unsure: true, Age: time.Hour, Left: -sec}, do: lease.Replace},
 
-		{name: "dead and failing backs off", state: lease.State{Age: 61 * sec, Left: -sec, Failures: 3}, do: lease.Replace, lo: 2400 * ms, hi: 4 * sec},
+		{name: "dead and failing backs off", state: lease.State{Age: 61 * sec, Left: -sec, Failures: 5}, do: lease.Replace, lo: 2400 * ms, hi: 4 * sec},
 		{name: "never under a second", state: lease.State{TTL: 3 * sec, Left: -sec, Failures: 1}, do: lease.Replace, lo: sec, hi: 1500 * ms},
 		{name: "or the floor that is set", policy: lease.Policy{MinBackoff: 3 * sec}, state: lease.State{TTL: 3 * sec, Left: -1, Failures: 1}, do: lease.Replace, lo: 3 * sec, hi: 4500 * ms},
 		{name: "what is missed is tried every half minute", state: lease.State{TTL: time.Hour, Left: -sec, Failures: 30}, do: lease.Replace, lo: 18 * sec, hi: 30 * sec},
@@ -103,7 +103,7 @@ func TestPolicySpreadsByRand(t *testing.T) {
 	for _, s := range []lease.State{
 		{TTL: time.Minute, Left: time.Minute, Renewable: true},
 		{TTL: time.Minute, Left: time.Minute},
-		{TTL: time.Minute, Left: -1, Failures: 3},
+		{TTL: time.Minute, Left: -1, Failures: 5},
 	} {
 		early, late := s, s
 		early.Rand, late.Rand = 0, 0.99

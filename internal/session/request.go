@@ -45,9 +45,10 @@ const (
 	readTimeout    = 60 * time.Second
 )
 
-// upkeepTimeout bounds a renewal, so that a hanging one leaves time for another.
+// upkeepTimeout bounds a renewal, so that a hanging one leaves time for others, and a slow
+// server time to answer.
 func upkeepTimeout(g *lease.Grant, now lease.Instant) time.Duration {
-	return min(max(g.Left(now)/4, time.Second), attemptTimeout)
+	return min(max(g.Left(now)/2, time.Second), attemptTimeout)
 }
 
 // UpkeepTimeout bounds a renewal of g.

@@ -105,14 +105,13 @@ var strikes = []struct {
 }{
 	{"revoke leases", func(s *soak, st step) { s.revokeLeases(st.whom, func() {}) }},
 	{"revoke a token", func(s *soak, st step) { s.revokeToken(st.whom, func() {}) }},
-	// Short: after a longer one the next attempt may be more than 2 s away.
 	{"revoke leases in an outage", func(s *soak, st step) {
 		s.p.Refuse()
-		s.revokeLeases(st.whom, func() { <-time.After(min(st.lasts, time.Second/2)); s.p.Accept() })
+		s.revokeLeases(st.whom, func() { <-time.After(st.lasts); s.p.Accept() })
 	}},
 	{"revoke a token in an outage", func(s *soak, st step) {
 		s.p.Refuse()
-		s.revokeToken(st.whom, func() { <-time.After(min(st.lasts, time.Second/2)); s.p.Accept() })
+		s.revokeToken(st.whom, func() { <-time.After(st.lasts); s.p.Accept() })
 	}},
 	{"kill connections", func(s *soak, st step) { s.killConnections(st.whom) }},
 	{"write", func(s *soak, _ step) { s.write() }},
