@@ -1,4 +1,4 @@
-# Every target runs over all modules. A folder that has no go.mod is passed over.
+# The modules. A folder that has no go.mod is passed over.
 MODULES := . internal/testvault examples
 SUITE   := internal/testvault
 
@@ -40,7 +40,7 @@ test: ## Unit tests and the in-memory Vault; needs only Go, about a minute
 	@test ! -f $(SUITE)/go.mod || (cd $(SUITE) && go vet ./...)
 
 .PHONY: integration
-integration: postgres ## Tests against a real Vault and PostgreSQL; the first run builds Vault, some minutes
+integration: postgres ## Tests against a real Vault and PostgreSQL; the first run builds Vault, about ten minutes
 	cd $(SUITE) && go run ./cmd/vaultbuild
 	$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -timeout 30m -parallel 4 ./...
 

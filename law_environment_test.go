@@ -25,7 +25,7 @@ var harmful = map[string]string{
 	"VAULT_MFA": "foreign", "VAULT_FORMAT": "foreign", "VAULT_CLI_NO_COLOR": "foreign",
 }
 
-// TestLaw19NoVariableChangesARequest (U3, trap 13): each alone. Requests go where they should as they
+// TestLaw19NoVariableChangesARequest (U3): each alone. Requests go where they should as they
 // should, take their time, are followed where they lead, and are not repeated behind our back.
 // Mutation: newAPI begins with the official client's defaults.
 func TestLaw19NoVariableChangesARequest(t *testing.T) {

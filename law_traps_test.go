@@ -27,7 +27,8 @@ import (
 	"github.com/seed-f5e1ac40/leasehold/vaulttest"
 )
 
-// What the official client does to who uses it plainly, by number. Those that are not here:
+// What the official client does to who uses it plainly. The numbers only tell these tests
+// apart; those that are shown elsewhere:
 //
 //	13 the environment           TestLaw19...
 //	14 paths that climb          TestLaw21APathThatIsAnotherPathIsRefused

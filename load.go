@@ -19,8 +19,9 @@ import (
 //	`vault:"mount:path#field"`           one field of it
 //	`vault:"mount:path#field,optional"`  left as it is if the secret or field is missing
 //
-// Fields are decoded with encoding/json's rules. Structs without a tag are searched
-// for tagged fields. Tags are checked before anything is asked; secrets are then
+// Fields are decoded with encoding/json's rules. Exported struct fields without a tag are
+// searched for tagged fields; pointers to structs, and embedded structs of an unexported
+// type, are not. Tags are checked before anything is asked; secrets are then
 // fetched in parallel, each once. It blocks until all required secrets are there or
 // ctx ends, retrying what may pass as kv.Get does.
 //

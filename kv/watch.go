@@ -33,7 +33,8 @@ func MaxStale(d time.Duration) WatchOption { return func(o *watchOptions) { o.ma
 
 // Verify has f judge a new version before it is published. While f refuses, the
 // good value stays, the refusal is reported, and the version is verified
-// again at the next reads. Its ctx ends after 30 seconds. T must be the T of Watch.
+// again at the next reads. Watch itself returns a refusal of the first version. Its ctx
+// ends after 30 seconds. T must be the T of Watch.
 func Verify[T any](f func(ctx context.Context, value T) error) WatchOption {
 	return func(o *watchOptions) { o.verify = f }
 }

@@ -3,8 +3,8 @@ package lease
 import "time"
 
 // lane is work of one kind, of which only so much is done at once. What takes long gives
-// its worker free, so that others go on, and what belongs together gets only half of the
-// workers, so that an engine that hangs is not asked by everybody (law 23).
+// its worker free, so that others go on, and what belongs together, but for polls, gets only
+// half of the workers, so that an engine that hangs is not asked by everybody (law 23).
 type lane struct {
 	working int            // but for those that take long
 	slow    int            // those

@@ -16,7 +16,8 @@ type Policy struct {
 	// before a deadline. Default 1 s.
 	MinBackoff time.Duration
 	// MaxBackoff is the longest pause after a failure. Default 10 min. What has ended
-	// already, and is missed, is tried every 30 s at least, unless somebody must act first.
+	// already, and is missed, is tried every 30 s at least, unless the server asks for a
+	// longer pause or somebody must act first.
 	MaxBackoff time.Duration
 }
 

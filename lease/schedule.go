@@ -104,7 +104,8 @@ func (m *Manager) schedule(e *Entry) {
 	m.push(e)
 }
 
-// longestSpread bounds a handover's spread where the old parent has no end.
+// longestSpread bounds what a handover's spread is half of: it need not take longer, and
+// the old parent may have no end.
 const longestSpread = 10 * time.Minute
 
 // push puts e into the heap, to be woken when its action is due, or at its

@@ -10,7 +10,8 @@ import (
 
 // creations limits how often something new is created at a path, whatever the
 // reason: a bucket of three, refilled once per tenth of what a credential's life
-// really is, for each credential that is held there (law 5, failure code B1).
+// really is (1 s to 1 min), for each credential that is held there (law 5, failure code
+// B1).
 type creations struct {
 	clock lease.Clock
 	mu    sync.Mutex
