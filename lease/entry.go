@@ -69,6 +69,7 @@ func (e *Entry) Invalidate(g *Grant, cause error) {
 			return
 		}
 		for _, child := range e.m.childrenOf(g) {
+			e.m.lost(child, errParentLost)
 			e.m.hurry(child)
 		}
 	})

@@ -2,6 +2,7 @@ package lease_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,6 +227,30 @@ func TestA2AnOutageOfFourTenthsOfTheTTLMintsNothing(t *testing.T) {
 			assert.Equal(t, lease.Fresh, entries[i].Status().Condition)
 		}
 		assert.Empty(t, w.told("db", lease.Expired))
+	})
+}
+
+// TestA2WhatTheServerFailsAtIsReplacedSooner: it answers, so that it may be only renewing that does
+// not work. Mutation: whoever answered makes no difference.
+func TestA2WhatTheServerFailsAtIsReplacedSooner(t *testing.T) {
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		var keepers []*keeper
+		for range 100 {
+			k := w.keeper(time.Minute)
+			k.onRenew = func(context.Context, *lease.Grant) (lease.Lease, error) {
+				return lease.Lease{}, &lease.Error{Class: lease.Transient, Answered: true, Err: errors.New("500")}
+			}
+			keepers = append(keepers, k)
+			w.add("db", k, nil)
+		}
+		pass(time.Minute)
+		for _, k := range keepers {
+			_, replaces, _ := k.calls()
+			require.NotEmpty(t, replaces)
+			assert.GreaterOrEqual(t, replaces[0], 50*sec)
+			assert.LessOrEqual(t, replaces[0], 57500*ms)
+		}
 	})
 }
 

@@ -28,13 +28,6 @@ func (m *Manager) hurry(e *Entry) {
 			e.queued = nil // it was to be renewed
 		}
 		m.schedule(e)
-		return
-	}
-	now, at := m.clock(), e.at
-	if !e.busy && e.queued == nil && at > now.Mono+missed && e.err.Class <= Transient && !e.cur.Load().Valid(now) {
-		m.schedule(e) // the pause is that of what was valid then
-		e.at = min(e.at, at)
-		m.push(e)
 	}
 }
 
@@ -203,6 +196,7 @@ func (m *Manager) lost(e *Entry, cause error) {
 		return
 	}
 	e.toldEnd = true
+	e.failures, e.err = 0, nil // it is missed from now on: a back-off of when it lived is too long
 	e.publish()
 	m.event(e, Lost, cause)
 }

@@ -35,7 +35,7 @@ var leaseMutations = []mutation{
 	},
 	{
 		Law: 16, What: "a death waits out the back-off of when it lived",
-		File: "lease/outcome.go", Old: "at > now.Mono+missed &&", New: "at > now.Mono+1000*missed &&",
+		File: "lease/outcome.go", Old: "e.failures, e.err = 0, nil // it is missed", New: "// it is missed",
 		Package: "./lease", Test: "^TestB3ADeathWhile",
 	},
 	{
@@ -187,6 +187,11 @@ var leaseMutations = []mutation{
 		Law: 5, What: "in the last tenth of an outage another is minted first",
 		File: "lease/policy.go", Old: "hopeless := s.Failed == Renew && s.Tried >= final", New: "hopeless := s.Age+pause >= final",
 		Package: "./lease", Test: "^TestA2AnOutage",
+	},
+	{
+		Law: 5, What: "what the server fails at is waited for like an outage",
+		File: "lease/policy.go", Old: "if s.Answered {", New: "if s.Answered && s.TTL < 0 {",
+		Package: "./lease", Test: "^TestA2WhatTheServer",
 	},
 	{
 		Law: 5, What: "what only renewing fails for is never replaced",
