@@ -133,6 +133,8 @@ func TestLaw06HealthHasNoNamespace(t *testing.T) {
 // panicky is a logger's handler that panics.
 type panicky struct{ slog.Handler }
 
+func (panicky) Enabled(context.Context, slog.Level) bool { return true }
+
 func (panicky) Handle(context.Context, slog.Record) error { panic("broken handler") }
 
 // TestLaw22ALoggerThatPanicsEndsNothing, neither the program nor OnEvent. Mutation: its panic is
