@@ -53,12 +53,11 @@ const closeLimit = 5 * time.Second
 // cachedReads bounds the cache of answers that kv.MaxAge may use.
 const cachedReads = 1024
 
-// New logs in and returns a client. It blocks until there is a token, or until ctx ends
-// or would end before the next attempt,
-// and retries what may pass (no connection, a sealed Vault); wrong credentials, a
-// missing permission and a bad configuration are returned at once. ctx is for New
-// alone: the client lives until Close. When ctx is cancelled while a login is under way, New
-// takes up to a second longer, to revoke what that login obtains.
+// New logs in and returns a client. It blocks until there is a token, or until ctx ends or
+// would end before the next attempt, and retries what may pass (no connection, a sealed
+// Vault); wrong credentials, a missing permission and a bad configuration are returned at
+// once. ctx is for New alone: the client lives until Close. When ctx is cancelled while a
+// login is under way, New takes up to a second longer, to revoke what that login obtains.
 func New(ctx context.Context, cfg Config) (*Client, error) {
 	sc, err := cfg.session()
 	if err != nil {

@@ -3,8 +3,9 @@ package dynamic
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"time"
+
+	"github.com/seed-f5e1ac40/leasehold/internal/session"
 )
 
 // answer is Vault's answer to a creation or a renewal.
@@ -29,7 +30,4 @@ func parse(body []byte) (*answer, error) {
 }
 
 // ttl is what the answer grants; 0 if it names none.
-func (a *answer) ttl() time.Duration {
-	const longest = math.MaxInt64 / int64(time.Second)
-	return time.Duration(min(*a.Duration, longest)) * time.Second
-}
+func (a *answer) ttl() time.Duration { return session.Seconds(*a.Duration) }

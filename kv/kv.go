@@ -104,10 +104,10 @@ func AtVersion(n int) GetOption { return func(o *getOptions) { o.version = n } }
 //
 // It asks Vault, unless MaxAge allows an earlier answer; concurrent calls for one path
 // share a request. It retries what may pass (an outage, a rate limit, a sealed
-// Vault) until ctx would end before the next attempt, or for about a minute if ctx has
-// no deadline, and returns at once
-// what will not: [ErrNotFound], [ErrDeleted], [ErrDestroyed], [ErrNoMount], a
-// [DecodeError], or a leasehold.Error that says which policy is missing.
+// Vault) until ctx would end before the next attempt, or for about a minute if ctx has no
+// deadline, and returns at once what will not: [ErrNotFound], [ErrDeleted],
+// [ErrDestroyed], [ErrNoMount], a [DecodeError], or a leasehold.Error that says which
+// policy is missing.
 func Get[T any](ctx context.Context, s *Store, path string, opts ...GetOption) (Secret[T], error) {
 	var o getOptions
 	for _, opt := range opts {

@@ -119,10 +119,7 @@ type Error struct {
 	Class Class
 	// RetryAfter is how long the server asked us to wait; 0: it did not say.
 	RetryAfter time.Duration
-	// Answered is set if the server itself said that it failed: what leads to it works, and
-	// something else that is asked of it may.
-	Answered bool
-	Err      error
+	Err        error
 }
 
 // Error returns the text of the cause.
@@ -135,7 +132,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func classify(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Class: e.Class, RetryAfter: e.RetryAfter, Answered: e.Answered, Err: err}
+		return &Error{Class: e.Class, RetryAfter: e.RetryAfter, Err: err}
 	}
 	return &Error{Class: Unknown, Err: err}
 }

@@ -8,9 +8,9 @@ import "time"
 // that a thousand clients started together do not come together, failure
 // code D2), and replaced in the last third if that did not work. Within that third, a
 // server that could not be reached is asked to renew first: an outage is no
-// reason to mint new credentials (A2). Only if that fails in the last tenth as well (the last
-// sixth, where the server itself says that it failed) do replacements take turns with renewals. Pauses are about a fifth of the TTL: after an
-// outage everybody is back within that, and not at once.
+// reason to mint new credentials (A2). At the beginning of the last twelfth it is asked
+// once more, and only if that fails do replacements take turns with renewals. Pauses are
+// about a fifth of the TTL: after an outage everybody is back within that, and not at once.
 type Policy struct {
 	// MinBackoff is the shortest pause after a failure, but for the very last tries
 	// before a deadline. Default 1 s.
@@ -44,7 +44,6 @@ type State struct {
 	Failed     Action        // what failed then
 	Tried      time.Duration // the age at which that was begun
 	RetryAfter time.Duration // asked for by the latest failure
-	Answered   bool          // by the server itself, which failed
 	Rand       float64       // in [0,1)
 }
 
@@ -74,18 +73,21 @@ func (p Policy) Next(s State) Step {
 		// 2/3 to 5/6 leaves a sixth of the TTL for retries.
 		return Step{Replace, max(0, between(s.TTL/3*2, s.TTL/6*5, s.Rand)-s.Age)}
 	}
-	window, final := s.TTL/3*2, s.TTL/10*9 // divided first: a lease of a century must not overflow
-	if s.Answered {
-		final = s.TTL / 6 * 5
+	window, final := s.TTL/3*2, s.TTL/12*11 // divided first: a lease of a century must not overflow
+	switch {
+	case !s.Renewable, s.Last != Transient && s.Age+pause >= window:
+		return Step{Replace, max(pause, window-s.Age)}
+	case s.Failed == Renew && s.Tried >= final:
+		// It may be only renewing that does not work. Another was not asked for yet, so that
+		// there is nothing to back off from, but for what the server asked for.
+		if s.RetryAfter == 0 {
+			pause = lastTry
+		}
+		return Step{Replace, pause}
+	case s.Age < final && s.Age+pause > final && s.RetryAfter == 0:
+		return Step{Renew, max(final-s.Age, lastTry)} // not later: a replacement takes its time
 	}
-	// In the last tenth a renewal that nobody answered is worth one replacement: it may be
-	// only renewing that does not work. If the server fails at it, that is likelier, and a
-	// sixth is left for it.
-	hopeless := s.Failed == Renew && s.Tried >= final
-	if s.Renewable && (s.Age+pause < window || (s.Last == Transient && !hopeless)) {
-		return Step{Renew, pause}
-	}
-	return Step{Replace, max(pause, window-s.Age)}
+	return Step{Renew, pause}
 }
 
 const longestPause = 10 * time.Minute

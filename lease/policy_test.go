@@ -46,8 +46,10 @@ func TestPolicyNextDecides(t *testing.T) {
 		{name: "in the last third an answered failure replaces", state: lease.State{Renewable: true, Age: 45 * sec, Failures: 1, Last: lease.Unknown}, do: lease.Replace, lo: 7200 * ms, hi: 7500 * ms},
 		{name: "in the last third an unreachable server is asked to renew", state: lease.State{Renewable: true, Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Renew, lo: 7200 * ms, hi: 7500 * ms},
 		{name: "but not if it could not be renewed anyway", state: lease.State{Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Replace, lo: 7200 * ms, hi: 7500 * ms},
-		{name: "in the last tenth it is asked to renew once more", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 53 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 2500 * ms, hi: 2500 * ms},
-		{name: "and then for another", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 55 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Replace, lo: 2500 * ms, hi: 2500 * ms},
+		{name: "and at the beginning of the last twelfth at the latest", state: lease.State{Renewable: true, Age: 53 * sec, Tried: 45 * sec, Failures: 3, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 2 * sec, hi: 2 * sec},
+		{name: "in the last twelfth it is asked to renew once more", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 53 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 2500 * ms, hi: 2500 * ms},
+		{name: "and then for another", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 55 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Replace, lo: 250 * ms, hi: 250 * ms},
+		{name: "after the pause that it asked for", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 55 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew, RetryAfter: 2 * sec}, do: lease.Replace, lo: 2500 * ms, hi: 2500 * ms},
 		{name: "in turns", state: lease.State{Renewable: true, Age: 57 * sec, Tried: 57 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Replace}, do: lease.Renew, lo: 1500 * ms, hi: 1500 * ms},
 		{name: "a failure long before the window does not replace", state: lease.State{Age: 10 * sec, Failures: 1}, do: lease.Replace, lo: 30 * sec, hi: 30 * sec},
 

@@ -71,7 +71,7 @@ func (m *Manager) schedule(e *Entry) {
 	now := m.clock()
 	state := State{Failures: e.failures, Rand: rand.Float64()} //nolint:gosec // jitter, not a secret
 	if e.err != nil {
-		state.Last, state.RetryAfter, state.Answered = e.err.Class, e.err.RetryAfter, e.err.Answered
+		state.Last, state.RetryAfter = e.err.Class, e.err.RetryAfter
 	}
 	if e.read != nil {
 		pause := m.policy.poll(e.interval, state)

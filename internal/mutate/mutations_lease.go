@@ -184,18 +184,18 @@ var leaseMutations = []mutation{
 		Package: "./lease", Test: "^TestLaw09AWallClockPutForth",
 	},
 	{
-		Law: 5, What: "in the last tenth of an outage another is minted first",
-		File: "lease/policy.go", Old: "hopeless := s.Failed == Renew && s.Tried >= final", New: "hopeless := s.Age+pause >= final",
+		Law: 5, What: "at the end of an outage another is minted first",
+		File: "lease/policy.go", Old: "case s.Failed == Renew && s.Tried >= final:", New: "case s.Age+pause >= final:",
 		Package: "./lease", Test: "^TestA2AnOutage",
 	},
 	{
-		Law: 5, What: "what the server fails at is waited for like an outage",
-		File: "lease/policy.go", Old: "if s.Answered {", New: "if s.Answered && s.TTL < 0 {",
-		Package: "./lease", Test: "^TestA2WhatTheServer",
+		Law: 5, What: "what only renewing fails for is never replaced",
+		File: "lease/policy.go", Old: "case s.Failed == Renew && s.Tried >= final:", New: "case s.Failed == Renew && s.Tried >= 2*final:",
+		Package: "./lease", Test: "^TestA2WhatOnly",
 	},
 	{
-		Law: 5, What: "what only renewing fails for is never replaced",
-		File: "lease/policy.go", Old: "hopeless := s.Failed == Renew && s.Tried >= final", New: "hopeless := s.Failed == Renew && s.Tried >= 2*final",
+		Law: 5, What: "the last moment to replace is slept past",
+		File: "lease/policy.go", Old: "s.Age+pause > final && s.RetryAfter == 0:", New: "s.Age+pause > 2*final && s.RetryAfter == 0:",
 		Package: "./lease", Test: "^TestA2WhatOnly",
 	},
 	{

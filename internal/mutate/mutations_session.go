@@ -215,8 +215,8 @@ var sessionMutations = []mutation{
 	{
 		Law: 9, What: "a lookup is believed to the second",
 		File:    "internal/session/token.go",
-		Old:     "TTL: rounded(seconds(*d.TTL))",
-		New:     "TTL: seconds(*d.TTL)",
+		Old:     "TTL: rounded(Seconds(*d.TTL))",
+		New:     "TTL: Seconds(*d.TTL)",
 		Package: "./internal/session", Test: "^TestLaw09CheckReturnsWhatIsLeft$",
 	},
 	{

@@ -72,9 +72,7 @@ func (s *Session) failure(r Request, c *call, resp *api.Response, err error) *le
 	}
 	class := classify(r.Path, e.Status, e.Vault)
 	e.Hint = hint(r, e, class)
-	// A node without a leader answers for the cluster, which is as good as no answer.
-	answered := e.Status == http.StatusInternalServerError && e.listed && !strings.Contains(strings.Join(e.Vault, " "), "node not active")
-	return &lease.Error{Class: class, RetryAfter: c.retryAfter, Answered: answered, Err: e}
+	return &lease.Error{Class: class, RetryAfter: c.retryAfter, Err: e}
 }
 
 // loginError says what a method's failure means. One that did not come from the

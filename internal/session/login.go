@@ -159,14 +159,14 @@ func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 	if a.LeaseDuration < 0 {
 		return nil, errors.New("leasehold: log in: the answer gives the token a negative time to live")
 	}
-	ttl := seconds(int64(a.LeaseDuration))
+	ttl := Seconds(int64(a.LeaseDuration))
 	asked, endless := ttl, slices.Contains(policies, "root")
 	_, given := answer.Data["ttl"] // this is a lookup-self, of a token that was given
 	if given {
 		kind, _ = answer.Data["type"].(string)
 		uses = number(answer.Data["num_uses"])
 		if c := number(answer.Data["creation_ttl"]); c > 0 {
-			asked = seconds(c)
+			asked = Seconds(c)
 		}
 		expires, told := answer.Data["expire_time"]
 		endless = told && expires == nil

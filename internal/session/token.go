@@ -198,7 +198,7 @@ func renewed(body []byte) (lease.Lease, error) {
 		return lease.Lease{}, errors.New("leasehold: renew the token: Vault's answer holds no token")
 	}
 	return lease.Lease{
-		TTL:       seconds(*answer.Auth.LeaseDuration),
+		TTL:       Seconds(*answer.Auth.LeaseDuration),
 		Renewable: answer.Auth.Renewable,
 		Capped:    Capped(answer.Warnings),
 	}, nil
@@ -255,11 +255,11 @@ func lookedUp(body []byte) (lease.Lease, error) {
 	if *d.TTL == 0 && string(d.Expires) != "null" {
 		return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: errors.New("leasehold: the token is at its end")}
 	}
-	return lease.Lease{TTL: rounded(seconds(*d.TTL)), Renewable: d.Renewable && d.Type != "batch"}, nil
+	return lease.Lease{TTL: rounded(Seconds(*d.TTL)), Renewable: d.Renewable && d.Type != "batch"}, nil
 }
 
-// seconds is a duration of that many, or the longest where it does not fit.
-func seconds(n int64) time.Duration {
+// Seconds is a duration of that many, or the longest where it does not fit.
+func Seconds(n int64) time.Duration {
 	return time.Duration(min(n, int64(math.MaxInt64/time.Second))) * time.Second
 }
 

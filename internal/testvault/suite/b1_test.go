@@ -62,13 +62,7 @@ func TestB1AFailingRenewalMintsOneCredentialALease(t *testing.T) {
 		if s.status == 0 {
 			assert.Empty(t, s.answers("update", "sys/leases/renew"), "%s: renewals that Vault granted", s.name)
 		}
-		if s.status == http.StatusInternalServerError {
-			// What may pass is waited for until the last sixth: the successor comes a second
-			// before the end, and may first be used after it.
-			assert.Empty(t, s.log.failed, "%s: failed queries", s.name)
-		} else {
-			s.unharmed(t)
-		}
+		s.unharmed(t)
 		s.leave(t)
 	}
 }
