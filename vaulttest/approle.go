@@ -24,6 +24,12 @@ type AppRoleSpec struct {
 	Mount string
 }
 
+// approleMethod is an AppRole auth method.
+type approleMethod struct {
+	roles   map[string]*approle // by role ID
+	secrets map[string]*appSecretID
+}
+
 type approle struct {
 	name, id, entityID string
 	spec               AppRoleSpec
@@ -48,23 +54,23 @@ func (s *Server) AppRole(role string, spec AppRoleSpec) (roleID, secretID string
 	}
 	s.lock()
 	defer s.unlock()
-	m := s.mount("auth/"+slashed(spec.Mount), "approle")
+	m := s.mount("auth/"+spec.Mount, "approle")
 	if m == nil {
-		s.tb.Fatalf("vaulttest: AppRole %q: something else is mounted at auth/%s", role, spec.Mount)
 		return "", ""
 	}
+	e := m.engine.(*approleMethod)
 	var r *approle
-	for _, known := range m.approles {
+	for _, known := range e.roles {
 		if known.name == role {
 			r = known
 		}
 	}
 	if r == nil {
 		r = &approle{name: role, id: newUUID(), entityID: newUUID()}
-		m.approles[r.id] = r
+		e.roles[r.id] = r
 	}
 	r.spec = spec
-	return r.id, s.addSecretID(m, r)
+	return r.id, e.addSecretID(r, s.now())
 }
 
 // NewSecretID returns a further secret ID for a role.
@@ -73,8 +79,8 @@ func (s *Server) NewSecretID(roleID string) string {
 	s.lock()
 	defer s.unlock()
 	for _, m := range s.mounts {
-		if r := m.approles[roleID]; r != nil {
-			return s.addSecretID(m, r)
+		if e, isAppRole := m.engine.(*approleMethod); isAppRole && e.roles[roleID] != nil {
+			return e.addSecretID(e.roles[roleID], s.now())
 		}
 	}
 	s.tb.Fatalf("vaulttest: NewSecretID: no role has this role ID")
@@ -86,21 +92,34 @@ func (s *Server) DestroySecretID(secretID string) {
 	s.lock()
 	defer s.unlock()
 	for _, m := range s.mounts {
-		delete(m.secretIDs, secretID)
+		if e, isAppRole := m.engine.(*approleMethod); isAppRole {
+			delete(e.secrets, secretID)
+		}
 	}
 }
 
-func (s *Server) addSecretID(m *mount, r *approle) string {
+func (e *approleMethod) addSecretID(r *approle, now time.Time) string {
 	id := newUUID()
 	secret := &appSecretID{role: r, uses: r.spec.SecretIDNumUses}
 	if r.spec.SecretIDTTL > 0 {
-		secret.expires = s.now().Add(r.spec.SecretIDTTL)
+		secret.expires = now.Add(r.spec.SecretIDTTL)
 	}
-	m.secretIDs[id] = secret
+	e.secrets[id] = secret
 	return id
 }
 
-func (c *call) approleLogin(m *mount) reply {
+// opens implements opener.
+func (*approleMethod) opens(rest string) bool { return rest == "login" }
+
+// serve implements engine.
+func (e *approleMethod) serve(c *call, m *mount, rest string) reply {
+	if rest != "login" {
+		return unmodelled(m.path + rest)
+	}
+	return e.login(c)
+}
+
+func (e *approleMethod) login(c *call) reply {
 	roleID, secretID := textField(c.params, "role_id"), textField(c.params, "secret_id")
 	if roleID == "" {
 		// What Vault says since it looks for the login's identity first.
@@ -110,35 +129,29 @@ func (c *call) approleLogin(m *mount) reply {
 		return unsupportedOperation()
 	}
 	invalid := fail(http.StatusBadRequest, "invalid role or secret ID")
-	r := m.approles[roleID]
+	r := e.roles[roleID]
 	if r == nil {
 		return invalid
 	}
 	if secretID == "" {
 		return fail(http.StatusBadRequest, "missing secret_id")
 	}
-	secret := m.secretIDs[secretID]
+	secret := e.secrets[secretID]
 	if secret == nil || secret.role != r {
 		return invalid
 	}
 	if !secret.expires.IsZero() && !c.now.Before(secret.expires) {
-		delete(m.secretIDs, secretID)
+		delete(e.secrets, secretID)
 		return invalid
 	}
 	if secret.uses > 0 {
 		if secret.uses--; secret.uses == 0 {
-			delete(m.secretIDs, secretID)
+			delete(e.secrets, secretID)
 		}
 	}
-	t := &token{
-		path: c.path, display: "approle", entityID: r.entityID, meta: map[string]string{"role_name": r.name},
-		batch: r.spec.TokenType == "batch", renewable: true,
-		policies: policySet(r.spec.Policies, r.spec.NoDefaultPolicy),
-		ttl:      r.spec.TokenTTL, maxTTL: r.spec.TokenMaxTTL, period: r.spec.TokenPeriod, uses: r.spec.TokenNumUses,
-	}
-	if t.batch {
-		t.uses = 0 // there is nowhere to count them
-	}
-	warnings := c.s.addToken(t)
-	return answer(http.StatusOK, envelope{Warnings: warnings, Auth: t.auth(t.creationTTL)})
+	return c.logIn(&token{
+		display: "approle", entityID: r.entityID, meta: map[string]string{"role_name": r.name},
+		batch: r.spec.TokenType == "batch", policies: policySet(r.spec.Policies, r.spec.NoDefaultPolicy),
+		ttl: r.spec.TokenTTL, maxTTL: r.spec.TokenMaxTTL, period: r.spec.TokenPeriod, uses: r.spec.TokenNumUses,
+	})
 }

@@ -141,8 +141,14 @@ func (c *call) route() reply {
 		return unmodelled("response wrapping")
 	}
 	m := c.s.mountOf(c.path)
-	if m != nil && m.kind == "approle" && c.path == m.path+"login" {
-		return c.approleLogin(m) // a token sent along is ignored, be it dead
+	rest := ""
+	if m != nil {
+		if below, inside := strings.CutPrefix(c.path, m.path); inside {
+			rest = below // of the mount itself, without its slash: nothing
+		}
+		if e, isOpener := m.engine.(opener); isOpener && e.opens(rest) {
+			return m.engine.serve(c, m, rest)
+		}
 	}
 	if m == nil && unmodelledMethod(c.path) {
 		return unmodelled(c.path)
@@ -177,19 +183,7 @@ func (c *call) route() reply {
 	case m == nil:
 		return fail(http.StatusNotFound, `no handler for route "`+c.path+`". route entry not found.`)
 	}
-	rest, inside := strings.CutPrefix(c.path, m.path)
-	if !inside {
-		rest = "" // the mount itself, without its slash
-	}
-	switch m.kind {
-	case "token":
-		return c.tokenRoute(rest)
-	case "kv":
-		return c.kvRoute(m, rest)
-	case "database":
-		return c.databaseRoute(m, rest)
-	}
-	return unmodelled(c.path)
+	return m.engine.serve(c, m, rest)
 }
 
 // operation is the capability that the call needs. A write is a creation where the engine can tell
@@ -205,12 +199,9 @@ func (c *call) operation(m *mount) string {
 	case http.MethodPatch:
 		return "patch"
 	case http.MethodPost, http.MethodPut:
-		if m != nil && m.kind == "kv" {
-			rest := strings.TrimPrefix(c.path, m.path)
-			for _, area := range []string{"data/", "metadata/"} {
-				if key, found := strings.CutPrefix(rest, area); found && m.keys[key] == nil {
-					return "create"
-				}
+		if m != nil {
+			if e, isFinder := m.engine.(finder); isFinder && e.lacks(c, strings.TrimPrefix(c.path, m.path)) {
+				return "create"
 			}
 		}
 		return "update"

@@ -30,16 +30,16 @@ func (s *Server) DynamicRole(mount, role string, spec RoleSpec) {
 	s.tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.mount(slashed(mount), "database")
-	if m == nil {
-		s.tb.Fatalf("vaulttest: DynamicRole: another engine is mounted at %q", mount)
-		return
+	if m := s.mount(mount, "database"); m != nil {
+		m.engine.(*databaseEngine).roles[role] = &spec
 	}
-	m.roles[role] = &spec
 }
 
-// databaseRoute answers MOUNT/REST of a database engine.
-func (c *call) databaseRoute(m *mount, rest string) reply {
+// databaseEngine hands out credentials by role.
+type databaseEngine struct{ roles map[string]*RoleSpec }
+
+// serve implements engine.
+func (e *databaseEngine) serve(c *call, m *mount, rest string) reply {
 	name, found := strings.CutPrefix(rest, "creds/")
 	if !found || name == "" {
 		return unmodelled(m.path + rest)
@@ -47,7 +47,7 @@ func (c *call) databaseRoute(m *mount, rest string) reply {
 	if c.method != http.MethodGet {
 		return unsupportedOperation()
 	}
-	role := m.roles[name]
+	role := e.roles[name]
 	if role == nil {
 		return fail(http.StatusBadRequest, "unknown role: "+name)
 	}
@@ -68,12 +68,16 @@ func (c *call) databaseRoute(m *mount, rest string) reply {
 		return deadToken()
 	}
 	c.now = c.s.now()
-	l, granted, warnings := c.addLease(role, data)
+	terms := leaseTerms{ttl: role.DefaultTTL, max: role.MaxTTL, renewable: !role.NotRenewable, renew: role.RenewErr}
+	if role.Revoke != nil {
+		terms.revoke = func() { role.Revoke(data) }
+	}
+	l, granted, warnings := c.addLease(terms, data)
 	if c.token.spent {
 		return fail(http.StatusBadRequest, "Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.")
 	}
 	return answer(http.StatusOK, envelope{
-		LeaseID: l.id, Renewable: l.renewable, LeaseDuration: int64(granted.Seconds()),
+		LeaseID: l.id, Renewable: l.terms.renewable, LeaseDuration: int64(granted.Seconds()),
 		Data: cloneMap(data), Warnings: warnings, MountType: "database",
 	})
 }

@@ -13,6 +13,9 @@ import (
 // maxVersions is how many versions of a secret Vault keeps by default.
 const maxVersions = 10
 
+// kv2Engine is a KV version 2 engine.
+type kv2Engine struct{ keys map[string]*kvKey }
+
 type kvKey struct {
 	versions         map[int]*kvVersion
 	current, oldest  int
@@ -42,18 +45,18 @@ func (s *Server) PutKV(mount, path string, data map[string]any) (version int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.mounts[slashed(mount)]
-	if m == nil || m.kind != "kv" {
+	if m == nil || m.kind != "kv-v2" {
 		s.tb.Fatalf("vaulttest: PutKV: no KV engine at %q", mount)
 		return 0
 	}
-	return m.put(strings.Trim(path, "/"), kept, s.now())
+	return m.engine.(*kv2Engine).put(strings.Trim(path, "/"), kept, s.now())
 }
 
-func (m *mount) put(path string, data map[string]any, now time.Time) int {
-	k := m.keys[path]
+func (e *kv2Engine) put(path string, data map[string]any, now time.Time) int {
+	k := e.keys[path]
 	if k == nil {
 		k = &kvKey{versions: map[int]*kvVersion{}, created: now}
-		m.keys[path] = k
+		e.keys[path] = k
 	}
 	k.current++
 	k.updated = now
@@ -65,8 +68,18 @@ func (m *mount) put(path string, data map[string]any, now time.Time) int {
 	return k.current
 }
 
-// kvRoute answers MOUNT/REST of a KV version 2 engine.
-func (c *call) kvRoute(m *mount, rest string) reply {
+// lacks implements finder.
+func (e *kv2Engine) lacks(_ *call, rest string) bool {
+	for _, area := range []string{"data/", "metadata/"} {
+		if key, found := strings.CutPrefix(rest, area); found && e.keys[key] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// serve implements engine.
+func (e *kv2Engine) serve(c *call, m *mount, rest string) reply {
 	area, path, _ := strings.Cut(rest, "/")
 	switch area {
 	case "data", "metadata", "delete", "undelete", "destroy":
@@ -89,27 +102,27 @@ func (c *call) kvRoute(m *mount, rest string) reply {
 	case c.method == http.MethodPatch:
 		return unmodelled("PATCH of KV secrets")
 	case area == "data" && (c.method == http.MethodGet || c.method == http.MethodHead):
-		return c.kvRead(m, path)
+		return e.read(c, path)
 	case area == "data" && c.write:
-		return c.kvWrite(m, path)
+		return e.write(c, path)
 	case area == "data" && c.method == http.MethodDelete:
-		if k := m.keys[path]; k != nil {
+		if k := e.keys[path]; k != nil {
 			k.setDeleted(k.current, c.now)
 		}
 		return noContent()
 	case area == "data" && c.method == "LIST":
 		return c.invalidKVPath()
 	case area == "metadata" && c.method == http.MethodGet:
-		return c.kvMetadata(m, path)
+		return e.readMetadata(c, path)
 	case area == "metadata" && c.method == "LIST":
-		return c.kvList(m, path)
+		return e.list(c, path)
 	case area == "metadata" && c.method == http.MethodDelete:
-		delete(m.keys, path)
+		delete(e.keys, path)
 		return noContent()
 	case area == "metadata" && c.write:
 		return unmodelled("writing a KV secret's metadata")
 	case area != "data" && area != "metadata" && c.write:
-		return c.kvVersions(m, area, path)
+		return e.changeVersions(c, area, path)
 	}
 	return unsupportedOperation()
 }
@@ -131,8 +144,8 @@ func (c *call) invalidKVPath() reply {
 	}})
 }
 
-func (c *call) kvRead(m *mount, path string) reply {
-	k := m.keys[path]
+func (e *kv2Engine) read(c *call, path string) reply {
+	k := e.keys[path]
 	n := 0
 	if text := c.query.Get("version"); text != "" {
 		var err error
@@ -174,7 +187,7 @@ func (v *kvVersion) deletionTime() string {
 	return timeText(v.deleted)
 }
 
-func (c *call) kvWrite(m *mount, path string) reply {
+func (e *kv2Engine) write(c *call, path string) reply {
 	raw, given := c.params["data"]
 	if !given {
 		return fail(http.StatusBadRequest, "no data provided")
@@ -187,7 +200,7 @@ func (c *call) kvWrite(m *mount, path string) reply {
 		data = map[string]any{}
 	}
 	current := 0
-	if k := m.keys[path]; k != nil {
+	if k := e.keys[path]; k != nil {
 		current = k.current
 	}
 	if options, hasOptions := c.params["options"].(map[string]any); hasOptions {
@@ -201,8 +214,8 @@ func (c *call) kvWrite(m *mount, path string) reply {
 			}
 		}
 	}
-	n := m.put(path, data, c.now)
-	return ok("kv", m.keys[path].versions[n].metadata(n))
+	n := e.put(path, data, c.now)
+	return ok("kv", e.keys[path].versions[n].metadata(n))
 }
 
 func (k *kvKey) setDeleted(n int, now time.Time) {
@@ -211,8 +224,8 @@ func (k *kvKey) setDeleted(n int, now time.Time) {
 	}
 }
 
-// kvVersions answers delete, undelete and destroy.
-func (c *call) kvVersions(m *mount, area, path string) reply {
+// changeVersions answers delete, undelete and destroy.
+func (e *kv2Engine) changeVersions(c *call, area, path string) reply {
 	versions, bad := versionsField(c.params)
 	if bad != nil {
 		return *bad
@@ -223,7 +236,7 @@ func (c *call) kvVersions(m *mount, area, path string) reply {
 		}
 		return fail(http.StatusBadRequest, "No version number provided")
 	}
-	k := m.keys[path]
+	k := e.keys[path]
 	if k == nil {
 		return noContent()
 	}
@@ -242,8 +255,8 @@ func (c *call) kvVersions(m *mount, area, path string) reply {
 	return noContent()
 }
 
-func (c *call) kvMetadata(m *mount, path string) reply {
-	k := m.keys[path]
+func (e *kv2Engine) readMetadata(c *call, path string) reply {
+	k := e.keys[path]
 	if k == nil {
 		return fail(http.StatusNotFound)
 	}
@@ -261,13 +274,13 @@ func (c *call) kvMetadata(m *mount, path string) reply {
 	})
 }
 
-// kvList lists what is below a folder: names, and folders with their slash.
-func (c *call) kvList(m *mount, folder string) reply {
+// list lists what is below a folder: names, and folders with their slash.
+func (e *kv2Engine) list(c *call, folder string) reply {
 	if folder = strings.TrimSuffix(folder, "/"); folder != "" {
 		folder += "/"
 	}
 	var keys []string
-	for path := range m.keys {
+	for path := range e.keys {
 		rest, below := strings.CutPrefix(path, folder)
 		if !below || rest == "" {
 			continue

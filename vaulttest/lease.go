@@ -9,11 +9,10 @@ import (
 // lease is a living lease: a dead one is not in Server.leases.
 type lease struct {
 	id, path        string
-	role            *RoleSpec
+	terms           leaseTerms
 	data            map[string]any
 	owner           *token // dies with it; nil for an orphan batch token's
 	via             *token // the token that it was made with
-	renewable       bool
 	issued, renewed time.Time
 	expires         time.Time // its own end, which the owner's may precede
 }
@@ -28,13 +27,21 @@ func (l *lease) end() time.Time {
 	return l.expires
 }
 
+// leaseTerms are what an engine grants a lease. Zero durations: the mount's, 32 days.
+type leaseTerms struct {
+	ttl, max  time.Duration
+	renewable bool
+	renew     func() error // asked at each renewal, without the lock; nil: granted
+	revoke    func()       // called without the lock when the lease has ended; nil: nothing to do
+}
+
 // addLease makes a lease under the caller's token and returns what Vault says it lasts. That is the
 // role's TTL however soon the token dies, unless it is a batch token, to which leases are fitted.
-func (c *call) addLease(role *RoleSpec, data map[string]any) (l *lease, granted time.Duration, warnings []string) {
-	granted, warnings, _ = grantTTL(c.now, time.Time{}, 0, role.DefaultTTL, 0, role.MaxTTL, 0)
+func (c *call) addLease(terms leaseTerms, data map[string]any) (l *lease, granted time.Duration, warnings []string) {
+	granted, warnings, _ = grantTTL(c.now, time.Time{}, 0, terms.ttl, 0, terms.max, 0)
 	l = &lease{
-		id: c.path + "/" + randomText(24), path: c.path, role: role, data: data, owner: c.token, via: c.token,
-		renewable: !role.NotRenewable, issued: c.now, expires: c.now.Add(granted),
+		id: c.path + "/" + randomText(24), path: c.path, terms: terms, data: data, owner: c.token, via: c.token,
+		issued: c.now, expires: c.now.Add(granted),
 	}
 	if c.token.batch {
 		l.owner = c.token.parent // a batch token is stored nowhere, so nothing hangs on it
@@ -57,7 +64,7 @@ func (l *lease) fitBatch(now time.Time, granted time.Duration) time.Duration {
 	return granted
 }
 
-// revokeLease ends a lease and has the role's Revoke called once mu is free. The caller holds mu.
+// revokeLease ends a lease and has its end told once mu is free. The caller holds mu.
 func (s *Server) revokeLease(l *lease) {
 	if s.leases[l.id] != l {
 		return
@@ -66,8 +73,8 @@ func (s *Server) revokeLease(l *lease) {
 	if l.owner != nil {
 		delete(l.owner.leases, l.id)
 	}
-	if l.role.Revoke != nil {
-		s.after = append(s.after, func() { l.role.Revoke(l.data) })
+	if l.terms.revoke != nil {
+		s.after = append(s.after, l.terms.revoke)
 	}
 }
 
@@ -106,7 +113,7 @@ func (c *call) leaseRoute(rest string) reply {
 	}
 	return ok("system", map[string]any{
 		"id": l.id, "issue_time": timeText(l.issued), "expire_time": timeText(l.expires),
-		"last_renewal": timeOrNull(l.renewed), "renewable": l.renewable, "ttl": remaining(c.now, l.expires),
+		"last_renewal": timeOrNull(l.renewed), "renewable": l.terms.renewable, "ttl": remaining(c.now, l.expires),
 	})
 }
 
@@ -114,19 +121,19 @@ func (c *call) renewLease(l *lease) reply {
 	if l == nil {
 		return fail(http.StatusBadRequest, "lease not found")
 	}
-	if !l.renewable {
+	if !l.terms.renewable {
 		return fail(http.StatusBadRequest, "lease is not renewable")
 	}
 	increment, bad := secondsField(c.params, "increment")
 	if bad != nil {
 		return *bad
 	}
-	granted, warnings, err := grantTTL(c.now, l.issued, increment, l.role.DefaultTTL, 0, l.role.MaxTTL, 0)
+	granted, warnings, err := grantTTL(c.now, l.issued, increment, l.terms.ttl, 0, l.terms.max, 0)
 	if err != nil {
 		return fail(http.StatusBadRequest, "failed to renew entry: "+err.Error())
 	}
-	if l.role.RenewErr != nil {
-		c.s.outside(func() { err = l.role.RenewErr() })
+	if l.terms.renew != nil {
+		c.s.outside(func() { err = l.terms.renew() })
 		if err != nil {
 			return fail(http.StatusBadRequest, "failed to renew entry: "+err.Error())
 		}

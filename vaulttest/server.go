@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -49,15 +48,6 @@ type Server struct {
 	log      []Request
 }
 
-// mount is one secrets engine or auth method.
-type mount struct {
-	path, kind, accessor, uuid string
-	keys                       map[string]*kvKey       // kv
-	roles                      map[string]*RoleSpec    // database
-	approles                   map[string]*approle     // approle, by role ID
-	secretIDs                  map[string]*appSecretID // approle
-}
-
 // New returns a running server with a KV version 2 engine at secret/, an AppRole method at
 // auth/approle/ and the policies "root" and "default". It opens no socket; URL does. The server
 // is closed when the test ends.
@@ -77,9 +67,9 @@ func New(tb TB) *Server {
 		id: s.rootID, accessor: randomText(24), policies: []string{"root"}, path: "auth/token/root",
 		display: "root", issued: now, leases: map[string]*lease{},
 	}
-	s.mount("secret/", "kv")
-	s.mount("auth/approle/", "approle")
-	s.mount("auth/token/", "token")
+	s.mount("secret", "kv-v2")
+	s.mount("auth/approle", "approle")
+	s.mount("auth/token", "token")
 	tb.Cleanup(s.Close)
 	return s
 }
@@ -124,44 +114,10 @@ func (s *Server) Unseal() {
 // MountKV2 mounts a KV version 2 engine at path, besides the one at secret/. A mount that is there
 // already stays.
 func (s *Server) MountKV2(path string) {
+	s.tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mount(slashed(path), "kv") == nil {
-		s.tb.Fatalf("vaulttest: MountKV2(%q): another engine is mounted there", path)
-	}
-}
-
-// mount returns the mount at path, made if missing, or nil if it is of another kind.
-func (s *Server) mount(path, kind string) *mount {
-	if m := s.mounts[path]; m != nil {
-		if m.kind != kind {
-			return nil
-		}
-		return m
-	}
-	m := &mount{path: path, kind: kind, accessor: kind + "_" + randomHex(4), uuid: newUUID()}
-	switch kind {
-	case "kv":
-		m.keys = map[string]*kvKey{}
-	case "database":
-		m.roles = map[string]*RoleSpec{}
-	case "approle":
-		m.approles = map[string]*approle{}
-		m.secretIDs = map[string]*appSecretID{}
-	}
-	s.mounts[path] = m
-	return m
-}
-
-// mountOf returns the mount that serves path, the longest that fits, or nil.
-func (s *Server) mountOf(path string) *mount {
-	var best *mount
-	for p, m := range s.mounts {
-		if strings.HasPrefix(path+"/", p) && (best == nil || len(p) > len(best.path)) {
-			best = m
-		}
-	}
-	return best
+	s.mount(path, "kv-v2")
 }
 
 // now is the server's time. The caller holds mu.
@@ -220,6 +176,11 @@ func (s *Server) expire() {
 	// With nothing left that expires, look again in a while rather than each time; what is
 	// created later brings the moment forward (see soon).
 	s.next = now.Add(systemTTL)
+	for _, path := range sortedKeys(s.mounts) {
+		if e, isClocked := s.mounts[path].engine.(clocked); isClocked {
+			s.soon(e.pass(s, now))
+		}
+	}
 	for _, t := range s.tokens {
 		s.soon(t.expires)
 	}
@@ -234,8 +195,6 @@ func (s *Server) soon(t time.Time) {
 		s.next = t
 	}
 }
-
-func slashed(path string) string { return strings.Trim(path, "/") + "/" }
 
 // sortedKeys returns a map's keys in order, for answers that must not depend on chance.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

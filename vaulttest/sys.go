@@ -68,17 +68,13 @@ func (c *call) mountInfo(path string) reply {
 	if m == nil || !c.s.reaches(c.token, m.path) {
 		return fail(http.StatusForbidden, "preflight capability check returned 403, please ensure client's policies grant access to path "+strconv.Quote(slashed(path)))
 	}
-	var options any
-	if m.kind == "kv" {
-		options = map[string]string{"version": "2"}
-	}
 	return ok("", map[string]any{
 		"accessor": m.accessor, "deprecation_status": "supported", "description": "",
 		"config": map[string]any{
 			"default_lease_ttl": int64(systemTTL.Seconds()), "force_no_cache": false, "max_lease_ttl": int64(systemTTL.Seconds()),
 		},
-		"external_entropy_access": false, "local": false, "options": options,
+		"external_entropy_access": false, "local": false, "options": m.options(),
 		"path": strings.TrimPrefix(m.path, "auth/"), "plugin_version": "", "running_plugin_version": "v" + modelledVersion + "+builtin",
-		"running_sha256": "", "seal_wrap": false, "type": m.kind, "uuid": m.uuid,
+		"running_sha256": "", "seal_wrap": false, "type": m.typ(), "uuid": m.uuid,
 	})
 }

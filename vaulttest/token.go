@@ -126,6 +126,16 @@ func (s *Server) addToken(t *token) []string {
 	return warnings
 }
 
+// logIn answers a login with the token that it has earned.
+func (c *call) logIn(t *token) reply {
+	t.path, t.renewable = c.path, true
+	if t.batch {
+		t.uses = 0 // there is nowhere to count them
+	}
+	warnings := c.s.addToken(t)
+	return answer(http.StatusOK, envelope{Warnings: warnings, Auth: t.auth(t.creationTTL)})
+}
+
 // grantTTL is Vault's reckoning of how long a token or lease gets, with its rounding to whole
 // seconds and its warnings. A zero start means now.
 func grantTTL(now, start time.Time, increment, ttl, period, maxTTL, explicitMax time.Duration) (time.Duration, []string, error) {

@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
-// tokenRoute answers auth/token/REST.
-func (c *call) tokenRoute(rest string) reply {
+// tokenMethod answers auth/token/; the tokens are the server's own.
+type tokenMethod struct{}
+
+// serve implements engine.
+func (tokenMethod) serve(c *call, _ *mount, rest string) reply {
 	read := c.method == http.MethodGet || c.method == http.MethodHead
 	switch rest {
 	case "lookup-self":

@@ -1,0 +1,161 @@
+package likeness
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// headers are those of Vault's that clients act on.
+var headers = []string{"Cache-Control", "Content-Type", "Retry-After", "Location", "Allow"}
+
+// compareStatus finds differences in status alone.
+func compareStatus(real, fake *answer) (out []string) {
+	if real.status != fake.status {
+		out = append(out, fmt.Sprintf("status: %d against %d", real.status, fake.status))
+	}
+	return out
+}
+
+// compare finds all differences.
+func compare(real, fake *answer, loose []string) []string {
+	out := compareStatus(real, fake)
+	for _, name := range headers {
+		if r, f := real.header.Get(name), fake.header.Get(name); r != f {
+			out = append(out, fmt.Sprintf("header %s: %q against %q", name, r, f))
+		}
+	}
+	c := comparison{loose: append(loose, volatile...)}
+	c.values("", real.body, fake.body)
+	return append(out, c.differences...)
+}
+
+// volatile names the keys whose values are each server's own: of them the types are compared.
+var volatile = []string{
+	"request_id", "accessor", "wrapped_accessor", "uuid", "creation_time", "issue_time", "expire_time", "expiration_time",
+	"last_renewal", "last_renewal_time", "created_time", "updated_time", "deletion_time", "server_time_utc",
+	"build_date", "cluster_id", "cluster_name", "entity_id", "nonce",
+}
+
+// nearly names the keys whose numbers count down: a second may pass between two answers.
+var nearly = []string{"ttl", "secret_id_ttl"}
+
+// own are texts of a server's own inside of others, such as in an error.
+var own = []struct {
+	*regexp.Regexp
+
+	name string
+}{
+	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "<uuid>"},
+	{regexp.MustCompile(`\bhv[sb]\.[\w-]+`), "<token>"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "<time>"},
+	{regexp.MustCompile(`^\w+/creds/\w+/\w{24}$`), "<lease>"},
+	{regexp.MustCompile(`^hvs$|^[A-Za-z0-9]{24}$`), "<accessor>"},
+}
+
+type comparison struct {
+	loose       []string
+	differences []string
+}
+
+func (c *comparison) note(path, format string, args ...any) {
+	c.differences = append(c.differences, path+": "+fmt.Sprintf(format, args...))
+}
+
+func (c *comparison) values(path string, real, fake any) {
+	if r, f := kind(real), kind(fake); r != f {
+		c.note(path, "%s against %s", r, f)
+		return
+	}
+	key := path[strings.LastIndex(path, ".")+1:]
+	switch r := real.(type) {
+	case map[string]any:
+		c.objects(path, r, fake.(map[string]any))
+	case []any:
+		f := fake.([]any)
+		if len(r) != len(f) {
+			c.note(path, "%d elements against %d", len(r), len(f))
+			return
+		}
+		for i := range r {
+			c.values(fmt.Sprintf("%s.%d", path, i), r[i], f[i])
+		}
+	case string:
+		f := fake.(string)
+		if slices.Contains(c.loose, key) {
+			if (r == "") != (f == "") {
+				c.note(path, "%q against %q", r, f)
+			}
+			return
+		}
+		for _, o := range own {
+			r, f = o.ReplaceAllString(r, o.name), o.ReplaceAllString(f, o.name)
+		}
+		if r != f {
+			c.note(path, "%q against %q", r, f)
+		}
+	case json.Number:
+		a, _ := r.Float64()
+		b, _ := fake.(json.Number).Float64()
+		switch {
+		case slices.Contains(c.loose, key):
+		case slices.Contains(nearly, key) && a-b <= 1 && b-a <= 1:
+		case a != b:
+			c.note(path, "%v against %v", real, fake)
+		}
+	default:
+		if real != fake && !slices.Contains(c.loose, key) {
+			c.note(path, "%v against %v", real, fake)
+		}
+	}
+}
+
+func (c *comparison) objects(path string, real, fake map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(real)) {
+		if _, both := fake[key]; !both {
+			c.note(path+"."+key, "vaulttest has none")
+			continue
+		}
+		c.values(path+"."+key, real[key], fake[key])
+	}
+	for _, key := range slices.Sorted(maps.Keys(fake)) {
+		if _, both := real[key]; !both {
+			c.note(path+"."+key, "vault has none")
+		}
+	}
+}
+
+func kind(v any) string {
+	switch v.(type) {
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	case string:
+		return "a text"
+	case json.Number:
+		return "a number"
+	case bool:
+		return "a bool"
+	}
+	return "null"
+}
+
+// documented tells whether vaulttest's documentation holds a reason to the letter, line
+// breaks apart.
+func documented(reason string) bool {
+	return strings.Contains(documentation(), reason)
+}
+
+var documentation = sync.OnceValue(func() string {
+	text, err := os.ReadFile("../../../vaulttest/doc.go")
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(strings.Fields(strings.NewReplacer("\n//   - ", " ", "\n// ", " ", "\n//\n", " ").Replace(string(text))), " ")
+})
