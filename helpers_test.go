@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -127,6 +128,21 @@ func (w *world) nothingLeft() {
 	w.t.Helper()
 	require.Empty(w.t, w.Tokens(), "tokens that are left")
 	require.Empty(w.t, w.Leases(), "leases that are left")
+}
+
+// fragile serves w's Vault over sockets and returns its address. A connection that is used again
+// breaks, with what was asked done and the answer lost: net/http repeats a GET then, by itself.
+func fragile(w *world) string {
+	var used sync.Map
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if _, again := used.LoadOrStore(r.RemoteAddr, true); again {
+			w.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		w.ServeHTTP(rw, r)
+	}))
+	w.t.Cleanup(server.Close)
+	return server.URL
 }
 
 // every calls f at each step of the bubble's clock until d has passed.

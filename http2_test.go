@@ -3,10 +3,7 @@ package leasehold_test
 import (
 	"context"
 	"encoding/pem"
-	"io"
 	"log/slog"
-	"maps"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -23,20 +20,7 @@ import (
 // overHTTP2 serves w's Vault by https, as real ones do.
 func overHTTP2(t *testing.T, w *world) (*httptest.Server, string) {
 	t.Helper()
-	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		out := r.Clone(r.Context())
-		out.RequestURI = ""
-		out.URL.Scheme, out.URL.Host = "http", "vault.test:8200"
-		resp, err := w.Client().Transport.RoundTrip(out)
-		if err != nil {
-			panic(err)
-		}
-		defer resp.Body.Close()
-		maps.Copy(rw.Header(), resp.Header)
-		rw.WriteHeader(resp.StatusCode)
-		_, _ = io.Copy(rw, resp.Body)
-	})
-	s := httptest.NewUnstartedServer(h)
+	s := httptest.NewUnstartedServer(w)
 	s.EnableHTTP2, s.Config.ErrorLog = true, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.StartTLS()
 	t.Cleanup(s.Close)

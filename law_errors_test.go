@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -271,14 +273,16 @@ func TestA8ALoginThatIsRefusedIsLoudAndSlow(t *testing.T) {
 		require.ErrorContains(t, failed[0].Err, "check the role, its credentials")
 		require.GreaterOrEqual(t, w.logins(), 5)
 		require.LessOrEqual(t, w.logins(), 30)
-		require.ErrorContains(t, c.Ready(), "invalid role or secret ID")
+		locked := slices.ContainsFunc(failed, func(ev leasehold.Event) bool { return strings.Contains(ev.Err.Error(), "user lockout") })
+		require.True(t, locked, "Vault refuses a role after five failures, whatever the secret ID is then")
+		require.ErrorContains(t, c.Ready(), "log in auth/approle/login: 40")
 		began := time.Now()
 		_, err := kv.Get[map[string]string](t.Context(), c.KV("secret"), "app/config")
-		require.ErrorContains(t, err, "invalid role or secret ID")
+		require.ErrorContains(t, err, "log in auth/approle/login: 40")
 		require.Zero(t, time.Since(began), "a reader is not held up by what waiting does not cure")
 
 		secretID.Store(w.NewSecretID(w.roleID))
-		time.Sleep(11 * time.Minute)
+		time.Sleep(26 * time.Minute) // a lockout of 15 min at worst, and a pause of 10
 		require.NoError(t, c.Ready())
 	})
 }

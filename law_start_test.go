@@ -3,7 +3,6 @@ package leasehold_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,37 +251,36 @@ func TestLaw21APathThatIsAnotherPathIsRefused(t *testing.T) {
 	})
 }
 
-// TestLaw21ATokenGoesToNoForeignHost: a redirect is followed to RedirectHosts only. Over sockets.
+// TestLaw21ATokenGoesToNoForeignHost: a redirect is followed to RedirectHosts only.
 // Mutation: transport.trusted says yes.
 func TestLaw21ATokenGoesToNoForeignHost(t *testing.T) {
-	w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
-	strangers, tokens := 0, 0
-	stranger := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		strangers++
-		if r.Header.Get("X-Vault-Token") != "" {
-			tokens++
-		}
-		rw.Header().Set("Content-Type", "application/json")
-		_, _ = rw.Write([]byte(`{"data":{"data":{"banner":"elsewhere"},"metadata":{"version":1}}}`))
-	}))
-	defer stranger.Close()
-	w.Fail(vaulttest.Fault{Path: configPath, Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {stranger.URL + "/v1/" + configPath}}})
+	const stranger = "stranger.test:8200"
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+		w.Fail(vaulttest.Fault{Path: configPath, Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://" + stranger + "/v1/" + configPath}}})
+		var tokens []string // that the stranger was shown
+		way := through(w, func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			if r.URL.Host != stranger {
+				return next.RoundTrip(r)
+			}
+			tokens = append(tokens, r.Header.Get("X-Vault-Token"))
+			return reply(r, http.StatusOK, `{"data":{"data":{"banner":"elsewhere"},"metadata":{"version":1}}}`), nil
+		})
 
-	c := w.start(func(c *leasehold.Config) { c.Address, c.HTTPClient = w.URL(), nil })
-	_, err := kv.Get[settings](t.Context(), c.KV("secret"), "app/config")
-	require.ErrorContains(t, err, "add it to RedirectHosts")
-	require.Zero(t, strangers)
+		c := w.start(way)
+		_, err := kv.Get[settings](t.Context(), c.KV("secret"), "app/config")
+		require.ErrorContains(t, err, "add it to RedirectHosts")
+		require.Empty(t, tokens)
 
-	trusting := w.start(func(c *leasehold.Config) {
-		c.Address, c.HTTPClient = w.URL(), nil
-		c.RedirectHosts = []string{stranger.Listener.Addr().String()}
+		trusting := w.start(way, func(c *leasehold.Config) { c.RedirectHosts = []string{stranger} })
+		got, err := kv.Get[settings](t.Context(), trusting.KV("secret"), "app/config")
+		require.NoError(t, err)
+		require.Equal(t, "elsewhere", got.Value.Banner)
+		require.Len(t, tokens, 1)
+		require.NotEmpty(t, tokens[0])
+		require.NoError(t, c.Close(t.Context()))
+		require.NoError(t, trusting.Close(t.Context()))
 	})
-	got, err := kv.Get[settings](t.Context(), trusting.KV("secret"), "app/config")
-	require.NoError(t, err)
-	require.Equal(t, "elsewhere", got.Value.Banner)
-	require.Equal(t, 1, tokens)
-	require.NoError(t, c.Close(t.Context()))
-	require.NoError(t, trusting.Close(t.Context()))
 }
 
 // TestLaw19TheEnvironmentChangesNothing (U3). Mutation: newAPI leaves the headers of vault/api.

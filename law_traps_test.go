@@ -2,7 +2,6 @@ package leasehold_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -162,6 +161,10 @@ func TestTrap17ManyReadersShareFewConnections(t *testing.T) {
 	var opened atomic.Int32
 	var mu sync.Mutex
 	present, round := 0, make(chan struct{})
+	w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+	for i := range readers {
+		w.PutKV("secret", fmt.Sprintf("app/config/%d", i), map[string]any{"banner": "x"})
+	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, configPath) {
 			mu.Lock()
@@ -173,7 +176,7 @@ func TestTrap17ManyReadersShareFewConnections(t *testing.T) {
 			mu.Unlock()
 			<-mine
 		}
-		_, _ = rw.Write([]byte(`{"data":{"ttl":3600,"type":"service","renewable":true,"data":{"banner":"x"},"metadata":{"version":1}}}`))
+		w.ServeHTTP(rw, r)
 	}))
 	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
@@ -182,8 +185,7 @@ func TestTrap17ManyReadersShareFewConnections(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	c, err := leasehold.New(t.Context(), leasehold.Config{Address: server.URL, Auth: token.New("given")})
-	require.NoError(t, err)
+	c := w.start(func(c *leasehold.Config) { c.Address, c.HTTPClient = server.URL, nil })
 	for range rounds {
 		var wg sync.WaitGroup
 		for i := range readers {
@@ -203,19 +205,16 @@ func TestTrap17ManyReadersShareFewConnections(t *testing.T) {
 func TestTrap18UnwrappingLeavesTheTokenAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
-		var asked map[string]string
-		c := w.start(through(w, func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
-			if strings.HasSuffix(r.URL.Path, "sys/wrapping/unwrap") {
-				assert.NoError(t, json.NewDecoder(r.Body).Decode(&asked))
-				assert.NotEqual(t, "hvs.wrapping", r.Header.Get("X-Vault-Token"))
-				return reply(r, 200, `{"data":{"a":"b"}}`), nil
-			}
-			return next.RoundTrip(r)
-		}))
-		got, err := c.Vault().Logical().UnwrapWithContext(t.Context(), "hvs.wrapping")
+		c := w.start()
+		wrapping := w.Wrap(map[string]any{"a": "b"}, time.Minute)
+		got, err := c.Vault().Logical().UnwrapWithContext(t.Context(), wrapping)
 		require.NoError(t, err)
 		require.Equal(t, "b", got.Data["a"])
-		require.Equal(t, "hvs.wrapping", asked["token"])
+		sent := w.wire.all()
+		asked := sent[len(sent)-1]
+		require.Equal(t, "sys/wrapping/unwrap", asked.path)
+		require.NotEqual(t, wrapping, asked.token)
+		require.Contains(t, asked.body, wrapping)
 		_, err = c.Vault().Logical().ReadWithContext(t.Context(), configPath)
 		require.NoError(t, err)
 	})
@@ -294,25 +293,9 @@ func TestTrap20AnAnswerIsBounded(t *testing.T) {
 // client nor, on a connection that breaks, by net/http. Over a socket.
 // Mutations: the official client retries; what it reads goes out on connections that were used.
 func TestTrap21TheEscapeHatchCreatesOnce(t *testing.T) {
-	var mu sync.Mutex
-	seen, used := map[string]int{}, map[string]int{}
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		seen[r.URL.Path]++
-		used[r.RemoteAddr]++
-		reused := used[r.RemoteAddr] > 1
-		mu.Unlock()
-		switch {
-		case reused:
-			panic(http.ErrAbortHandler)
-		case strings.HasPrefix(r.URL.Path, "/v1/database/"):
-			rw.WriteHeader(http.StatusInternalServerError)
-		default:
-			_, _ = rw.Write([]byte(`{"data":{"ttl":3600,"type":"service","renewable":true,"data":{"banner":"x"},"metadata":{"version":1}}}`))
-		}
-	}))
-	defer server.Close()
-	c, err := leasehold.New(t.Context(), leasehold.Config{Address: server.URL, Auth: token.New("given")})
+	w := newWorld(t, vaulttest.AppRoleSpec{})
+	w.Fail(vaulttest.Fault{Path: credsPath, Status: http.StatusInternalServerError})
+	c, err := leasehold.New(t.Context(), leasehold.Config{Address: fragile(w), Auth: token.New(w.RootToken())})
 	require.NoError(t, err)
 	defer func() { _ = c.Close(context.Background()) }()
 	_, err = kv.Get[settings](t.Context(), c.KV("secret"), "app/config") // the shared connection is warm now
@@ -321,9 +304,7 @@ func TestTrap21TheEscapeHatchCreatesOnce(t *testing.T) {
 	var re *api.ResponseError
 	require.ErrorAs(t, err, &re)
 	require.Equal(t, http.StatusInternalServerError, re.StatusCode)
-	mu.Lock()
-	defer mu.Unlock()
-	require.Equal(t, 1, seen["/v1/database/creds/app"])
+	require.Equal(t, 1, w.creations())
 }
 
 // TestD5ReadersAndLoginsDoNotRace: the token dies every 50 ms under 64 readers, and none of them notices.

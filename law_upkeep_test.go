@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,22 +28,9 @@ import (
 func TestF23ACreationIsNeverRepeatedByNetHTTP(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		t.Run(fmt.Sprintf("own transport %t", own), func(t *testing.T) {
-			var mu sync.Mutex
-			seen, used := map[string]int{}, map[string]int{}
-			server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				mu.Lock()
-				seen[r.URL.Path]++
-				used[r.RemoteAddr]++
-				reused := used[r.RemoteAddr] > 1
-				mu.Unlock()
-				creation := strings.HasPrefix(r.URL.Path, "/v1/database/")
-				if reused || creation { // read, done, and the answer lost
-					panic(http.ErrAbortHandler)
-				}
-				_, _ = rw.Write([]byte(`{"data":{"ttl":3600,"type":"service","renewable":true,"data":{"banner":"x"},"metadata":{"version":1}}}`))
-			}))
-			defer server.Close()
-			cfg := leasehold.Config{Address: server.URL, Auth: token.New("given")}
+			w := newWorld(t, vaulttest.AppRoleSpec{})
+			w.Fail(vaulttest.Fault{Path: credsPath, DropAfter: true})
+			cfg := leasehold.Config{Address: fragile(w), Auth: token.New(w.RootToken())}
 			if !own {
 				cfg.HTTPClient = &http.Client{Transport: &http.Transport{}}
 				defer cfg.HTTPClient.CloseIdleConnections()
@@ -59,9 +44,8 @@ func TestF23ACreationIsNeverRepeatedByNetHTTP(t *testing.T) {
 			<-ctx.Done()
 			_, err = dynamic.Database(t.Context(), c, "app")
 			require.Error(t, err)
-			mu.Lock()
-			defer mu.Unlock()
-			require.Equal(t, 1, seen["/v1/database/creds/app"])
+			require.Equal(t, 1, w.creations())
+			require.Len(t, w.Leases(), 1)
 		})
 	}
 }

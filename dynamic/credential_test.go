@@ -171,7 +171,9 @@ func TestACallbackThatPanicsFailsItsOwnLeaseOnly(t *testing.T) {
 func TestOpenDecodesWhatTheEngineGives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, server := root(t)
-		server.DynamicRole("keys", "app", vaulttest.RoleSpec{DefaultTTL: time.Hour, Create: func() map[string]any { return map[string]any{"key": "abc"} }})
+		server.DynamicRole("keys", "app", vaulttest.RoleSpec{DefaultTTL: time.Hour, Create: func() (map[string]any, error) {
+			return map[string]any{"key": "abc"}, nil
+		}})
 		cred, err := dynamic.Open(t.Context(), c, dynamic.Request{Path: "keys/creds/app"}, func(g *dynamic.Grant) (string, error) {
 			var data struct {
 				Key string `json:"key"`

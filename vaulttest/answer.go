@@ -35,7 +35,7 @@ type authInfo struct {
 	ClientToken    string            `json:"client_token"`
 	Accessor       string            `json:"accessor"`
 	Policies       []string          `json:"policies"`
-	TokenPolicies  []string          `json:"token_policies"`
+	TokenPolicies  []string          `json:"token_policies,omitempty"`
 	Metadata       map[string]string `json:"metadata"`
 	LeaseDuration  int64             `json:"lease_duration"`
 	Renewable      bool              `json:"renewable"`
@@ -67,7 +67,9 @@ func fail(status int, messages ...string) reply {
 
 // failList is the form in which Vault prints errors that it has collected. Clients tell a policy's
 // refusal from a dead token by the lines of this list, so it is kept to the letter.
-func failList(status int, lines ...string) reply {
+func failList(status int, lines ...string) reply { return fail(status, listText(lines...)) }
+
+func listText(lines ...string) string {
 	noun := "errors"
 	if len(lines) == 1 {
 		noun = "error"
@@ -78,7 +80,7 @@ func failList(status int, lines ...string) reply {
 		fmt.Fprintf(&b, "\t* %s\n", l)
 	}
 	b.WriteString("\n")
-	return fail(status, b.String())
+	return b.String()
 }
 
 func deniedByPolicy() reply { return failList(http.StatusForbidden, "permission denied") }
@@ -90,6 +92,8 @@ func deadToken() reply {
 func unsupportedOperation() reply {
 	return failList(http.StatusMethodNotAllowed, "unsupported operation")
 }
+
+func unsupportedPath() reply { return failList(http.StatusNotFound, "unsupported path") }
 
 // unmodelled says plainly that the fault is vaulttest's: a test that strays beyond what is modelled
 // must not mistake the answer for Vault's.
@@ -137,6 +141,14 @@ func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 func timeOrNull(t time.Time) any {
 	if t.IsZero() {
 		return nil
+	}
+	return timeText(t)
+}
+
+// timeOrEmpty is a time as KV shows it: an empty text if there is none.
+func timeOrEmpty(t time.Time) string {
+	if t.IsZero() {
+		return ""
 	}
 	return timeText(t)
 }

@@ -1,13 +1,8 @@
 package vaulttest
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 	"time"
 )
@@ -21,40 +16,17 @@ type call struct {
 	api     bool // the path was under /v1/
 	path    string
 	query   url.Values
+	header  http.Header
 	tokenID string
-	wrapTTL string
-	params  map[string]any
-	token   *token // nil on the routes that need none
+	body    []byte
+	params  map[string]any // the body's, or the query's where the method has no body
+	token   *token         // nil on the routes that need none
 	now     time.Time
-}
 
-// newCall notes the request in the log. The caller holds mu.
-func newCall(s *Server, req *http.Request) *call {
-	c := &call{s: s, method: req.Method, query: req.URL.Query()}
-	c.path, c.api = strings.CutPrefix(req.URL.Path, "/v1/")
-	c.path = strings.TrimPrefix(c.path, "/")
-	if c.method == http.MethodGet && boolText(c.query.Get("list")) {
-		c.method = "LIST"
-	}
-	c.write = c.method == http.MethodPost || c.method == http.MethodPut
-	c.tokenID = req.Header.Get("X-Vault-Token")
-	if c.tokenID == "" {
-		c.tokenID, _ = strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-	}
-	c.wrapTTL = req.Header.Get("X-Vault-Wrap-Ttl")
-	entry := Request{
-		Method: c.method, Path: c.path, Time: s.now(),
-		Namespace: strings.Trim(req.Header.Get("X-Vault-Namespace"), "/"),
-	}
-	if t := s.tokens[c.tokenID]; t != nil {
-		entry.Accessor = t.accessor
-	}
-	c.index = len(s.log)
-	s.log = append(s.log, entry)
-	return c
+	wrapTTL   time.Duration // asked for by X-Vault-Wrap-TTL
+	wrapping  *token        // the wrapping token that the request is about
+	rewrapped *wrapped      // what is answered is to be wrapped as this was
 }
-
-func boolText(s string) bool { return s == "true" || s == "1" }
 
 // handle answers a request that no fault has stopped.
 func (s *Server) handle(c *call, req *http.Request) reply {
@@ -62,96 +34,50 @@ func (s *Server) handle(c *call, req *http.Request) reply {
 		return unmodelled("paths outside /v1/")
 	}
 	// The body first: reading it may block, and the lock must not.
-	if bad := c.readBody(req); bad != nil {
+	if bad := c.read(req); bad != nil {
 		return *bad
 	}
 	s.lock()
 	defer s.unlock()
 	c.now = s.now()
-	return c.route()
-}
-
-func (c *call) readBody(req *http.Request) *reply {
-	c.params = map[string]any{}
-	if req.Body == nil {
-		return nil
-	}
-	body, err := io.ReadAll(io.LimitReader(req.Body, maxBody+1))
-	if err != nil {
-		return &reply{err: err}
-	}
-	if len(body) > maxBody {
-		r := fail(http.StatusRequestEntityTooLarge, "http: request body too large")
-		return &r
-	}
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
-		return nil
-	}
-	// Vault takes a form from clients that send one, and JSON whatever its declared type.
-	if body[0] != '{' && body[0] != '[' && strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		form, _ := url.ParseQuery(string(body))
-		for k := range form {
-			c.params[k] = form.Get(k)
+	r := c.route()
+	if ns := c.header.Get("X-Vault-Namespace"); ns != "" {
+		if r.header = r.header.Clone(); r.header == nil {
+			r.header = http.Header{}
 		}
-		return nil
+		r.header.Set("X-Vault-Namespace", ns) // of which Vault says no more
 	}
-	params, err := decodeObject(body)
-	if err != nil {
-		r := fail(http.StatusBadRequest, "error parsing JSON: failed to parse JSON input: "+err.Error())
-		return &r
-	}
-	c.params = params
-	return nil
+	return r
 }
 
-// decodeObject reads one JSON object and keeps its numbers as written: a float64 would spoil those
-// above 2^53.
-func decodeObject(body []byte) (map[string]any, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var out map[string]any
-	if err := d.Decode(&out); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("data after the top-level value")
-	}
-	if out == nil {
-		out = map[string]any{}
-	}
-	return out, nil
-}
-
-// route sends the call to its handler, in Vault's order: seal, routes without a token, the token,
-// its policies, the mount. The caller holds mu.
+// route sends the call to its handler. The caller holds mu.
 func (c *call) route() reply {
+	bad := c.parse()
 	switch {
-	case hasDotSegment(c.path):
-		return reply{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {path.Clean("/v1/" + c.path)}}}
-	case c.operation(nil) == "":
-		return fail(http.StatusMethodNotAllowed)
-	case c.path == "sys/health":
-		return c.health()
-	case c.path == "sys/seal-status":
-		return c.sealStatus()
+	case sealRoutes[c.path].serve != nil:
+		return c.sealRoute(bad)
+	case bad != nil:
+		return *bad
+	case c.method == "HELP", c.query.Get("help") != "":
+		return unmodelled("the help for a path")
 	case c.s.sealed:
 		return fail(http.StatusServiceUnavailable, "Vault is sealed")
-	case c.wrapTTL != "":
-		return unmodelled("response wrapping")
 	}
+	return c.wrapReply(c.serve())
+}
+
+// serve takes the call through Vault's checks, in their order: the routes without a token, the
+// token, its policies, the mount.
+func (c *call) serve() reply {
 	m := c.s.mountOf(c.path)
 	rest := ""
 	if m != nil {
 		if below, inside := strings.CutPrefix(c.path, m.path); inside {
 			rest = below // of the mount itself, without its slash: nothing
 		}
-		if e, isOpener := m.engine.(opener); isOpener && e.opens(rest) {
-			return m.engine.serve(c, m, rest)
-		}
 	}
-	if m == nil && unmodelledMethod(c.path) {
-		return unmodelled(c.path)
+	if r := c.serveWithoutToken(m, rest); r != nil {
+		return *r
 	}
 	if c.tokenID == "" {
 		return fail(http.StatusForbidden, "permission denied")
@@ -161,9 +87,6 @@ func (c *call) route() reply {
 		return deadToken()
 	}
 	c.token = t
-	if below, found := strings.CutPrefix(c.path, "sys/internal/ui/mounts/"); found {
-		return c.mountInfo(below) // asks no policy and costs no use
-	}
 	// The use counts whatever comes of it, as a denied request does in Vault.
 	if t.uses > 0 {
 		t.uses--
@@ -172,25 +95,84 @@ func (c *call) route() reply {
 			defer c.s.revokeToken(t)
 		}
 	}
-	if !c.s.allowed(t, c.operation(m), c.path) {
+	if bad := c.misfit(m, rest); bad != nil {
+		return *bad
+	}
+	if !c.s.allowed(t, c.operation(m), c.aclPath()) || c.lacksSudo() {
 		return deniedByPolicy()
 	}
 	switch {
 	case strings.HasPrefix(c.path, "sys/"):
 		return c.sys(strings.TrimPrefix(c.path, "sys/"))
-	case m == nil && (strings.HasPrefix(c.path, "identity/") || strings.HasPrefix(c.path, "cubbyhole/")):
+	case m == nil && strings.HasPrefix(c.path, "identity/"):
 		return unmodelled(c.path)
 	case m == nil:
-		return fail(http.StatusNotFound, `no handler for route "`+c.path+`". route entry not found.`)
+		return fail(http.StatusNotFound, `no handler for route "`+c.aclPath()+`". route entry not found.`)
+	case c.method == http.MethodHead || c.method == http.MethodOptions:
+		return unsupportedOperation()
 	}
 	return m.engine.serve(c, m, rest)
 }
 
+// serveWithoutToken answers what asks no policy and costs no use: what is refused for its form, and
+// the paths that are open to all. Nil: the call goes on.
+func (c *call) serveWithoutToken(m *mount, rest string) *reply {
+	if strings.HasSuffix(c.path, "/") && (c.write || c.method == http.MethodPatch) {
+		return refused(http.StatusBadRequest, "cannot write to a path ending in '/'")
+	}
+	var r reply
+	switch path := c.aclPath(); path {
+	case "sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/rewrap":
+		if bad := c.checkWrapping(); bad != nil || path != "sys/wrapping/lookup" {
+			return bad
+		}
+		r = c.wrappingRoute("lookup")
+		return &r
+	case "auth/token/lookup", "auth/token/renew", "auth/token/revoke", "auth/token/revoke-orphan":
+		if id, given := c.params["token"]; given && id == nil {
+			return refused(http.StatusForbidden, "invalid token")
+		}
+	}
+	if m == nil && unmodelledMethod(c.path) {
+		r = unmodelled(c.path)
+		return &r
+	}
+	if below, found := strings.CutPrefix(c.path, "sys/internal/ui/mounts"); found && (below == "" || below[0] == '/') {
+		r = c.uiMounts(below)
+		return &r
+	}
+	if m != nil {
+		if e, isOpener := m.engine.(opener); isOpener && e.opens(rest) {
+			r = m.engine.serve(c, m, rest)
+			return &r
+		}
+	}
+	return nil
+}
+
+// aclPath is the path as Vault's policies and messages have it: that of a list ends in a slash.
+func (c *call) aclPath() string {
+	if c.method == "LIST" && !strings.HasSuffix(c.path, "/") {
+		return c.path + "/"
+	}
+	return c.path
+}
+
+// misfit is the refusal of a write that the policies are not even asked about.
+func (c *call) misfit(m *mount, rest string) *reply {
+	if c.write && m != nil {
+		if e, isValidator := m.engine.(validator); isValidator {
+			return e.validate(c, rest)
+		}
+	}
+	return nil
+}
+
 // operation is the capability that the call needs. A write is a creation where the engine can tell
-// that there is nothing yet, else an update.
+// that there is nothing yet, else an update. No policy but root's allows the rest, such as HEAD.
 func (c *call) operation(m *mount) string {
 	switch c.method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 		return "read"
 	case "LIST":
 		return "list"
@@ -206,16 +188,7 @@ func (c *call) operation(m *mount) string {
 		}
 		return "update"
 	}
-	return "" // no method of Vault's
-}
-
-func hasDotSegment(path string) bool {
-	for seg := range strings.SplitSeq(path, "/") {
-		if seg == "." || seg == ".." {
-			return true
-		}
-	}
-	return false
+	return "none"
 }
 
 // unmodelledMethod recognises the logins of Vault's other auth methods. Vault would say "permission
@@ -227,7 +200,7 @@ func unmodelledMethod(path string) bool {
 	}
 	name, _, _ = strings.Cut(name, "/")
 	switch name {
-	case "kubernetes", "jwt", "oidc", "aws", "azure", "gcp", "userpass", "ldap", "cert", "github", "kerberos", "okta", "radius":
+	case "oidc", "azure", "gcp", "ldap", "cert", "github", "kerberos", "okta", "radius":
 		return true
 	}
 	return false

@@ -3,7 +3,6 @@ package vaulttest
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -13,72 +12,85 @@ type RoleSpec struct {
 	// bounds all of it. Zero: 32 days.
 	DefaultTTL, MaxTTL time.Duration
 	NotRenewable       bool
+	// Create makes a credential, for instance in a real database; nil: a random username and
+	// password. Its error makes Vault answer 500 with the error's text.
+	Create func() (data map[string]any, err error)
 	// RenewErr is asked at each renewal. Its error makes Vault answer 400, as with a role whose
 	// renew_statements fail in the database.
 	RenewErr func() error
-	// Create makes a credential, for instance in a real database; nil: a random username and
-	// password. A nil map makes the request fail with status 500.
-	Create func() map[string]any
 	// Revoke is called with what Create returned when the lease has ended. The server has no
 	// goroutine that waits for ends: it is called by the next request or inspection after.
 	Revoke func(data map[string]any)
 }
 
-// DynamicRole defines a role of a database engine, which is mounted at mount if need be. Leases made
-// before a change keep the role as it was.
-func (s *Server) DynamicRole(mount, role string, spec RoleSpec) {
-	s.tb.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m := s.mount(mount, "database"); m != nil {
-		m.engine.(*databaseEngine).roles[role] = &spec
-	}
+// dynamicRole is a role that makes a credential for each request.
+type dynamicRole struct {
+	spec  RoleSpec
+	terms leaseTerms
 }
 
-// databaseEngine hands out credentials by role.
-type databaseEngine struct{ roles map[string]*RoleSpec }
+// DynamicRole defines a role of a database engine, which is mounted at mount if need be, or changes
+// one: the next renewals of its leases go by the new TTLs, as in Vault.
+func (s *Server) DynamicRole(mount, role string, spec RoleSpec) {
+	s.tb.Helper()
+	if !pathName.MatchString(role) {
+		s.tb.Fatalf("vaulttest: DynamicRole: Vault has no role %q", role)
+		return
+	}
+	s.lock()
+	defer s.unlock()
+	e := s.databaseEngineAt(mount)
+	if e == nil {
+		return
+	}
+	if e.roles[role] == nil {
+		e.roles[role] = &dynamicRole{}
+	}
+	terms := leaseTerms{ttl: spec.DefaultTTL, max: spec.MaxTTL}
+	if spec.RenewErr != nil {
+		terms.renew = func() error {
+			if err := spec.RenewErr(); err != nil {
+				return pluginError{err}
+			}
+			return nil
+		}
+	}
+	*e.roles[role] = dynamicRole{spec, terms}
+}
 
-// serve implements engine.
-func (e *databaseEngine) serve(c *call, m *mount, rest string) reply {
-	name, found := strings.CutPrefix(rest, "creds/")
-	if !found || name == "" {
-		return unmodelled(m.path + rest)
-	}
-	if c.method != http.MethodGet {
-		return unsupportedOperation()
-	}
+// credentials makes a credential under a lease.
+func (e *databaseEngine) credentials(c *call, name string, f fields) reply {
 	role := e.roles[name]
 	if role == nil {
 		return fail(http.StatusBadRequest, "unknown role: "+name)
 	}
-	var data map[string]any
-	if role.Create == nil {
-		data = map[string]any{"username": c.username(name), "password": randomText(20)}
-	} else {
-		c.s.outside(func() { data = role.Create() })
+	spec := role.spec
+	data := map[string]any{"username": c.username(name), "password": randomText(20)}
+	if spec.Create != nil {
+		var err error
+		c.s.outside(func() { data, err = spec.Create() })
+		if err != nil {
+			return failList(http.StatusInternalServerError, err.Error())
+		}
 	}
-	if data == nil {
-		return failList(http.StatusInternalServerError, "failed to create the credential")
+	revoke := func() {}
+	if spec.Revoke != nil {
+		revoke = func() { spec.Revoke(data) }
 	}
 	if c.s.tokens[c.token.id] != c.token {
 		// The token has died during Create; without it nobody would ever end the credential.
-		if role.Revoke != nil {
-			c.s.after = append(c.s.after, func() { role.Revoke(data) })
-		}
+		c.s.after = append(c.s.after, revoke)
 		return deadToken()
 	}
 	c.now = c.s.now()
-	terms := leaseTerms{ttl: role.DefaultTTL, max: role.MaxTTL, renewable: !role.NotRenewable, renew: role.RenewErr}
-	if role.Revoke != nil {
-		terms.revoke = func() { role.Revoke(data) }
-	}
-	l, granted, warnings := c.addLease(terms, data)
+	l, granted, warnings := c.addLease(&role.terms, data)
+	l.renewable, l.revoke = !spec.NotRenewable, revoke
 	if c.token.spent {
 		return fail(http.StatusBadRequest, "Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.")
 	}
 	return answer(http.StatusOK, envelope{
-		LeaseID: l.id, Renewable: l.terms.renewable, LeaseDuration: int64(granted.Seconds()),
-		Data: cloneMap(data), Warnings: warnings, MountType: "database",
+		LeaseID: l.id, Renewable: l.renewable, LeaseDuration: int64(granted.Seconds()),
+		Data: cloneMap(data), Warnings: append(f.warnings, warnings...), MountType: "database",
 	})
 }
 

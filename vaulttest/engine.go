@@ -24,6 +24,12 @@ type finder interface {
 	lacks(c *call, rest string) bool
 }
 
+// validator is a finder that looks at a write's fields on the way, so that one of a wrong type is
+// refused before the policies are asked.
+type validator interface {
+	validate(c *call, rest string) *reply
+}
+
 // clocked is an engine in which something happens at a time, such as a rotation.
 type clocked interface {
 	// pass does what is due at now, and returns when to come back; zero: nothing is coming.
@@ -33,10 +39,20 @@ type clocked interface {
 // engines makes the engine of each kind of mount. The kind is Vault's "type", with the version
 // behind it for KV.
 var engines = map[string]func() engine{
-	"approle":  func() engine { return &approleMethod{roles: map[string]*approle{}, secrets: map[string]*appSecretID{}} },
-	"database": func() engine { return &databaseEngine{roles: map[string]*RoleSpec{}} },
-	"kv-v2":    func() engine { return &kv2Engine{keys: map[string]*kvKey{}} },
-	"token":    func() engine { return tokenMethod{} },
+	"approle":   newAppRoleMethod,
+	"aws":       newAWSMethod,
+	"cubbyhole": func() engine { return cubbyholeEngine{} },
+	"database": func() engine {
+		return &databaseEngine{roles: map[string]*dynamicRole{}, static: map[string]*staticRole{}}
+	},
+	"jwt":        newJWTMethod,
+	"kubernetes": newKubernetesMethod,
+	"kv-v1":      func() engine { return &kv1Engine{secrets: map[string]map[string]any{}} },
+	"kv-v2":      func() engine { return &kv2Engine{keys: map[string]*kvKey{}} },
+	"pki":        func() engine { return &pkiEngine{roles: map[string]*PKIRoleSpec{}, certs: map[string]*pkiCert{}} },
+	"token":      func() engine { return tokenMethod{} },
+	"transit":    func() engine { return &transitEngine{keys: map[string]*transitKey{}} },
+	"userpass":   newUserpassMethod,
 }
 
 // mount is one secrets engine or auth method.
@@ -57,7 +73,16 @@ func (m *mount) options() any {
 	if typ, version, found := strings.Cut(m.kind, "-v"); found && typ == "kv" {
 		return map[string]string{"version": version}
 	}
+	if strings.HasPrefix(m.path, "auth/") && m.kind != "token" {
+		return map[string]string{}
+	}
 	return nil
+}
+
+// displayName is that of a token from this auth method: the mount's path, and who logged in.
+func (m *mount) displayName(who string) string {
+	path := strings.ReplaceAll(strings.TrimPrefix(m.path, "auth/"), "/", "-")
+	return strings.TrimSuffix(path+who, "-")
 }
 
 // mount returns the engine at path, mounted if need be, or ends the test if one of another kind is
@@ -66,8 +91,11 @@ func (s *Server) mount(path, kind string) *mount {
 	path = slashed(path)
 	m := s.mounts[path]
 	if m == nil {
-		typ, _, _ := strings.Cut(kind, "-v")
-		m = &mount{path: path, kind: kind, accessor: typ + "_" + randomHex(4), uuid: newUUID(), engine: engines[kind]()}
+		m = &mount{path: path, kind: kind, uuid: newUUID(), engine: engines[kind]()}
+		m.accessor = m.typ() + "_" + randomHex(4)
+		if strings.HasPrefix(path, "auth/") {
+			m.accessor = "auth_" + m.accessor
+		}
 		s.mounts[path] = m
 	}
 	if m.kind != kind {

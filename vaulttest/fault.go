@@ -2,26 +2,40 @@ package vaulttest
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Fault is something that goes wrong with the requests it fits. Set one at least of Status, Delay,
 // Hang, DropBefore, DropAfter and Refuse.
+//
+//	s.Fail(Fault{Path: "auth/", Count: 2, Status: 429, Header: http.Header{"Retry-After": {"7"}}})
+//	s.Fail(Fault{Every: 3, DropAfter: true})                       // a third of the answers is lost
+//	s.Fail(Fault{Path: "secret/", Delay: time.Minute, After: true}) // a slow answer
+//	s.Fail(Fault{Status: 502, Body: "<html>Bad Gateway</html>"})   // what a proxy says
+//	s.Fail(Fault{Status: 307, Header: http.Header{"Location": {"http://other:8200/v1/sys/health"}}})
+//	time.AfterFunc(time.Minute, s.Fail(Fault{Refuse: true}))       // nobody there for a minute
 type Fault struct {
-	// Method is the requests' method, LIST for lists; empty for all.
+	// Method is the requests' method, LIST for lists; empty for all. PUT and POST, which are the
+	// same to Vault, stand for each other.
 	Method string
 	// Path is a prefix of the requests' paths, without /v1/, or with "*" for any text in it a
 	// pattern for the whole path. Empty: all.
 	Path string
-	// Count is how many requests it hits before it is over; zero: all until ClearFaults.
+	// Count is how many requests it hits before it is over; zero: all until it is ended.
 	Count int
+	// Every makes it hit only every so many of the requests it fits, such as each third; zero: all
+	// of them. With a Count of 1 it hits the third alone.
+	Every int
 
 	// Status answers with this status, Body and Header in the server's place. An empty Body
-	// becomes Vault's error form with the status's name.
+	// becomes Vault's error form with the status's name. Without a Content-Type in Header, that of
+	// the Body is found by looking at it.
 	Status int
 	Body   string
 	Header http.Header
@@ -29,7 +43,7 @@ type Fault struct {
 	// Delay lets that much time pass first, by the clock of the test (of the bubble, in one). A
 	// request whose context ends meanwhile goes no further.
 	Delay time.Duration
-	// Hang holds the request until its context ends or ClearFaults lets it go on.
+	// Hang holds the request until its context or the fault ends.
 	Hang bool
 	// After makes Status, Delay and Hang strike when the request has taken effect already, instead
 	// of before: a proxy that fails on the way back.
@@ -43,25 +57,29 @@ type Fault struct {
 	Refuse bool
 
 	pattern *regexp.Regexp
+	seen    int // how many requests it has fitted
 }
 
 // waiter is a request that a fault holds.
 type waiter struct {
-	// end has room for one result, and exists only while a request hangs: a channel made with the
-	// server would belong to the bubble of New, and a Close from outside it would panic.
+	fault *Fault
+	// end has room for one result, and exists only while a request is held: a channel made with
+	// the server would belong to the bubble of New, and a Close from outside it would panic.
 	end chan error
 }
 
-// Fail adds a fault. Of several that fit a request, the first added strikes.
-func (s *Server) Fail(f Fault) {
+// Fail adds a fault, and returns what ends it again: requests that it holds go on then. Of several
+// faults that fit a request, the first added strikes.
+func (s *Server) Fail(f Fault) (end func()) {
 	s.tb.Helper()
+	end = func() { s.endFaults(func(other *Fault) bool { return other == &f }) }
 	if f.Status == 0 && f.Delay == 0 && !f.Hang && !f.DropBefore && !f.DropAfter && !f.Refuse {
 		s.tb.Fatalf("vaulttest: Fail: this fault does nothing")
-		return
+		return end
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 999) {
 		s.tb.Fatalf("vaulttest: Fail: no final HTTP status: %d", f.Status)
-		return
+		return end
 	}
 	f.Path = strings.TrimPrefix(strings.TrimPrefix(f.Path, "/v1/"), "/")
 	f.Header = f.Header.Clone()
@@ -71,21 +89,26 @@ func (s *Server) Fail(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &f)
+	return end
 }
 
-// ClearFaults ends all faults. Requests that hang go on.
-func (s *Server) ClearFaults() {
+// ClearFaults ends all faults. Requests that they hold go on.
+func (s *Server) ClearFaults() { s.endFaults(func(*Fault) bool { return true }) }
+
+func (s *Server) endFaults(which func(*Fault) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = nil
+	s.faults = slices.DeleteFunc(s.faults, which)
 	for w := range s.waiting {
-		delete(s.waiting, w)
-		w.end <- nil
+		if which(w.fault) {
+			delete(s.waiting, w)
+			w.end <- nil
+		}
 	}
 }
 
 func (f *Fault) fits(method, path string) bool {
-	if f.Method != "" && f.Method != method {
+	if f.Method != "" && !sameMethod(f.Method, method) {
 		return false
 	}
 	if f.pattern != nil {
@@ -98,6 +121,9 @@ func (f *Fault) fits(method, path string) bool {
 func (s *Server) takeFault(method, path string) *Fault {
 	for i, f := range s.faults {
 		if !f.fits(method, path) {
+			continue
+		}
+		if f.seen++; f.Every > 1 && f.seen%f.Every != 0 {
 			continue
 		}
 		if f.Count > 0 {
@@ -150,24 +176,29 @@ func (f *Fault) reply() reply {
 		r.header = f.Header
 		return r
 	}
-	return reply{status: f.Status, header: f.Header, body: []byte(f.Body)}
+	header := f.Header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	if header.Get("Content-Type") == "" && !json.Valid([]byte(f.Body)) {
+		header.Set("Content-Type", http.DetectContentType([]byte(f.Body)))
+	}
+	return reply{status: f.Status, header: header, body: []byte(f.Body)}
 }
 
 // hold waits for as long as the fault says.
 func (s *Server) hold(ctx context.Context, f *Fault) error {
-	if f.Delay > 0 {
+	var over <-chan time.Time // never, for a request that hangs
+	switch {
+	case f.Hang:
+	case f.Delay > 0:
 		t := time.NewTimer(f.Delay)
 		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if !f.Hang {
+		over = t.C
+	default:
 		return nil
 	}
-	w := &waiter{end: make(chan error, 1)}
+	w := &waiter{fault: f, end: make(chan error, 1)}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -181,6 +212,8 @@ func (s *Server) hold(ctx context.Context, f *Fault) error {
 		s.mu.Unlock()
 	}()
 	select {
+	case <-over:
+		return nil
 	case err := <-w.end:
 		return err
 	case <-ctx.Done():

@@ -38,18 +38,19 @@ type caller struct {
 	t      testing.TB
 	client *http.Client
 	base   string
+	header map[string]string // of all its requests, besides the token's
 }
 
 func inProcess(tb testing.TB, s *vaulttest.Server) caller {
 	tb.Helper()
-	return caller{tb, s.Client(), "http://vault.invalid"}
+	return caller{t: tb, client: s.Client(), base: "http://vault.invalid"}
 }
 
 func overTCP(tb testing.TB, s *vaulttest.Server) caller {
 	tb.Helper()
 	transport := &http.Transport{}
 	tb.Cleanup(transport.CloseIdleConnections)
-	return caller{tb, &http.Client{Transport: transport}, s.URL()}
+	return caller{t: tb, client: &http.Client{Transport: transport}, base: s.URL()}
 }
 
 func (c caller) try(ctx context.Context, token, method, path, body string) (answer, error) {
@@ -61,6 +62,9 @@ func (c caller) try(ctx context.Context, token, method, path, body string) (answ
 	}
 	if token != "" {
 		req.Header.Set("X-Vault-Token", token)
+	}
+	for k, v := range c.header {
+		req.Header.Set(k, v)
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {

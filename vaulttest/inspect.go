@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Request is one request as the server saw it. The token is not kept, only its accessor.
+// Request is one request as the server saw it. Neither the token is kept, only its accessor, nor the
+// body: what a request has changed is seen in Leases, Tokens and in the engines themselves.
 type Request struct {
 	Method    string // LIST also where it came as GET with list=true
 	Path      string // without /v1/

@@ -2,34 +2,21 @@ package vaulttest
 
 import (
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
-// maxVersions is how many versions of a secret Vault keeps by default.
-const maxVersions = 10
-
-// kv2Engine is a KV version 2 engine.
-type kv2Engine struct{ keys map[string]*kvKey }
-
-type kvKey struct {
-	versions         map[int]*kvVersion
-	current, oldest  int
-	created, updated time.Time
+// MountKV1 mounts a KV version 1 engine at path: without versions, with a lease_duration that the
+// secret's own "ttl" sets. A mount that is there already stays.
+func (s *Server) MountKV1(path string) {
+	s.tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mount(path, "kv-v1")
 }
 
-type kvVersion struct {
-	data             map[string]any
-	created, deleted time.Time // deleted is zero while it is not
-	destroyed        bool
-}
-
-// PutKV writes a secret and returns its new version. Numbers keep their exact value: the data goes
-// through JSON as a client's would.
+// PutKV writes a secret, whatever check-and-set its engine asks for, and returns its new version; 0
+// in KV version 1. Numbers keep their exact value: the data goes through JSON as a client's would.
 func (s *Server) PutKV(mount, path string, data map[string]any) (version int) {
 	s.tb.Helper()
 	text, err := json.Marshal(data)
@@ -44,256 +31,121 @@ func (s *Server) PutKV(mount, path string, data map[string]any) (version int) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.mounts[slashed(mount)]
-	if m == nil || m.kind != "kv-v2" {
-		s.tb.Fatalf("vaulttest: PutKV: no KV engine at %q", mount)
+	if path = strings.Trim(path, "/"); path == "" {
+		s.tb.Fatalf("vaulttest: PutKV: no path below %q", mount)
 		return 0
 	}
-	return m.engine.(*kv2Engine).put(strings.Trim(path, "/"), kept, s.now())
+	switch e := s.kvEngine("PutKV", mount).(type) {
+	case *kv1Engine:
+		e.secrets[path] = kept
+	case *kv2Engine:
+		version = e.put(path, kept, s.now(), s.tokens[s.rootID]).current
+	}
+	return version
 }
 
-func (e *kv2Engine) put(path string, data map[string]any, now time.Time) int {
-	k := e.keys[path]
-	if k == nil {
-		k = &kvKey{versions: map[int]*kvVersion{}, created: now}
-		e.keys[path] = k
-	}
-	k.current++
-	k.updated = now
-	k.versions[k.current] = &kvVersion{data: data, created: now}
-	if old := k.current - maxVersions; old > 0 {
-		delete(k.versions, old)
-		k.oldest = old + 1
-	}
-	return k.current
-}
-
-// lacks implements finder.
-func (e *kv2Engine) lacks(_ *call, rest string) bool {
-	for _, area := range []string{"data/", "metadata/"} {
-		if key, found := strings.CutPrefix(rest, area); found && e.keys[key] == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// serve implements engine.
-func (e *kv2Engine) serve(c *call, m *mount, rest string) reply {
-	area, path, _ := strings.Cut(rest, "/")
-	switch area {
-	case "data", "metadata", "delete", "undelete", "destroy":
-	case "config", "subkeys":
-		return unmodelled(m.path + area)
-	default:
-		return c.invalidKVPath()
-	}
-	if path == "" && area == "data" && c.write {
-		path = "/" // refused below as any folder
-	}
-	if path == "" && (area != "metadata" || c.method != "LIST") {
-		return c.invalidKVPath()
-	}
-	switch {
-	case strings.HasSuffix(path, "/") && area == "data" && c.write:
-		return fail(http.StatusBadRequest, "cannot write to a path ending in '/'")
-	case strings.HasSuffix(path, "/") && area == "data":
-		return c.invalidKVPath()
-	case c.method == http.MethodPatch:
-		return unmodelled("PATCH of KV secrets")
-	case area == "data" && (c.method == http.MethodGet || c.method == http.MethodHead):
-		return e.read(c, path)
-	case area == "data" && c.write:
-		return e.write(c, path)
-	case area == "data" && c.method == http.MethodDelete:
+// KV returns what a read of the secret would give now, and its current version: what a program has
+// written. The data is nil where there is nothing to read, be it deleted; the version is 0 where
+// there is no secret and in KV version 1. Numbers are of type json.Number.
+func (s *Server) KV(mount, path string) (data map[string]any, version int) {
+	s.tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path = strings.Trim(path, "/")
+	switch e := s.kvEngine("KV", mount).(type) {
+	case *kv1Engine:
+		data = e.secrets[path]
+	case *kv2Engine:
 		if k := e.keys[path]; k != nil {
-			k.setDeleted(k.current, c.now)
-		}
-		return noContent()
-	case area == "data" && c.method == "LIST":
-		return c.invalidKVPath()
-	case area == "metadata" && c.method == http.MethodGet:
-		return e.readMetadata(c, path)
-	case area == "metadata" && c.method == "LIST":
-		return e.list(c, path)
-	case area == "metadata" && c.method == http.MethodDelete:
-		delete(e.keys, path)
-		return noContent()
-	case area == "metadata" && c.write:
-		return unmodelled("writing a KV secret's metadata")
-	case area != "data" && area != "metadata" && c.write:
-		return e.changeVersions(c, area, path)
-	}
-	return unsupportedOperation()
-}
-
-// invalidKVPath is the answer to a path without data/ and the like: a 404 that carries a warning
-// instead of errors.
-func (c *call) invalidKVPath() reply {
-	verb := "get"
-	switch {
-	case c.write:
-		verb = "put"
-	case c.method == "LIST":
-		verb = "list"
-	case c.method == http.MethodDelete:
-		verb = "delete"
-	}
-	return answer(http.StatusNotFound, envelope{Warnings: []string{
-		"Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. If using the Vault CLI, use 'vault kv " + verb + "' for this operation.",
-	}})
-}
-
-func (e *kv2Engine) read(c *call, path string) reply {
-	k := e.keys[path]
-	n := 0
-	if text := c.query.Get("version"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			return fail(http.StatusBadRequest, fmt.Sprintf("Field validation failed: error converting input for field \"version\": cannot parse '' as int: strconv.ParseInt: parsing %q: invalid syntax", text))
-		}
-	}
-	if k == nil {
-		return fail(http.StatusNotFound)
-	}
-	if n <= 0 {
-		n = k.current
-	}
-	v := k.versions[n]
-	if v == nil {
-		return fail(http.StatusNotFound)
-	}
-	data := map[string]any{"data": nil, "metadata": v.metadata(n)}
-	if v.destroyed || !v.deleted.IsZero() {
-		return answer(http.StatusNotFound, envelope{Data: data})
-	}
-	if v.data != nil {
-		data["data"] = v.data
-	}
-	return ok("kv", data)
-}
-
-func (v *kvVersion) metadata(n int) map[string]any {
-	return map[string]any{
-		"version": n, "created_time": timeText(v.created), "deletion_time": v.deletionTime(),
-		"destroyed": v.destroyed, "custom_metadata": nil,
-	}
-}
-
-func (v *kvVersion) deletionTime() string {
-	if v.deleted.IsZero() {
-		return ""
-	}
-	return timeText(v.deleted)
-}
-
-func (e *kv2Engine) write(c *call, path string) reply {
-	raw, given := c.params["data"]
-	if !given {
-		return fail(http.StatusBadRequest, "no data provided")
-	}
-	data, isMap := raw.(map[string]any)
-	if !isMap && raw != nil {
-		return fail(http.StatusBadRequest, fmt.Sprintf("error converting input for field \"data\": '' expected a map, got '%s'", jsonKind(raw)))
-	}
-	if data == nil {
-		data = map[string]any{}
-	}
-	current := 0
-	if k := e.keys[path]; k != nil {
-		current = k.current
-	}
-	if options, hasOptions := c.params["options"].(map[string]any); hasOptions {
-		if cas, hasCAS := options["cas"]; hasCAS {
-			n, err := strconv.Atoi(fmt.Sprint(cas))
-			if err != nil {
-				return fail(http.StatusBadRequest, "error parsing check-and-set parameter")
-			}
-			if n != current {
-				return fail(http.StatusBadRequest, "check-and-set parameter did not match the current version")
+			version = k.current
+			if v := k.versions[version]; v != nil && v.readable(s.now()) {
+				data = v.data
 			}
 		}
 	}
-	n := e.put(path, data, c.now)
-	return ok("kv", e.keys[path].versions[n].metadata(n))
+	return cloneMap(data), version
 }
 
-func (k *kvKey) setDeleted(n int, now time.Time) {
-	if v := k.versions[n]; v != nil && !v.destroyed && v.deleted.IsZero() {
-		v.deleted = now
-	}
-}
-
-// changeVersions answers delete, undelete and destroy.
-func (e *kv2Engine) changeVersions(c *call, area, path string) reply {
-	versions, bad := versionsField(c.params)
-	if bad != nil {
-		return *bad
-	}
-	if len(versions) == 0 {
-		if area == "destroy" {
-			return fail(http.StatusBadRequest, "no version number provided")
+// DeleteKV deletes versions of a secret as an administrator would, the current one if none is
+// named: a read then gives 404 until they are undeleted. In KV version 1 the secret is gone.
+func (s *Server) DeleteKV(mount, path string, versions ...int) {
+	s.tb.Helper()
+	s.endKV("DeleteKV", mount, path, versions, func(_ *kv2Engine, k *kvKey) {
+		if len(versions) == 0 {
+			versions = []int{k.current}
 		}
-		return fail(http.StatusBadRequest, "No version number provided")
-	}
-	k := e.keys[path]
-	if k == nil {
-		return noContent()
-	}
-	for _, n := range versions {
-		v := k.versions[n]
-		switch {
-		case v == nil || v.destroyed:
-		case area == "delete":
-			k.setDeleted(n, c.now)
-		case area == "undelete":
-			v.deleted = time.Time{}
-		default:
-			v.destroyed, v.data = true, nil
+		root := s.tokens[s.rootID]
+		for _, n := range versions {
+			k.delete(n, s.now(), kvActorOf(root, "update"))
 		}
-	}
-	return noContent()
-}
-
-func (e *kv2Engine) readMetadata(c *call, path string) reply {
-	k := e.keys[path]
-	if k == nil {
-		return fail(http.StatusNotFound)
-	}
-	versions := map[string]any{}
-	for n, v := range k.versions {
-		versions[strconv.Itoa(n)] = map[string]any{
-			"created_time": timeText(v.created), "deletion_time": v.deletionTime(), "destroyed": v.destroyed,
-			"created_by": nil, "deleted_by": nil,
-		}
-	}
-	return ok("kv", map[string]any{
-		"versions": versions, "current_version": k.current, "oldest_version": k.oldest,
-		"created_time": timeText(k.created), "updated_time": timeText(k.updated), "max_versions": 0,
-		"cas_required": false, "delete_version_after": "0s", "custom_metadata": nil, "last_updated_by": nil,
 	})
 }
 
-// list lists what is below a folder: names, and folders with their slash.
-func (e *kv2Engine) list(c *call, folder string) reply {
-	if folder = strings.TrimSuffix(folder, "/"); folder != "" {
-		folder += "/"
+// DestroyKV removes the data of versions of a secret for good. Without versions the whole secret is
+// gone, as if it had never been written.
+func (s *Server) DestroyKV(mount, path string, versions ...int) {
+	s.tb.Helper()
+	s.endKV("DestroyKV", mount, path, versions, func(e *kv2Engine, k *kvKey) {
+		if len(versions) == 0 {
+			delete(e.keys, strings.Trim(path, "/"))
+		}
+		for _, n := range versions {
+			k.versions[n].destroy()
+		}
+	})
+}
+
+// endKV ends a secret of KV version 1, or does what end does to one of version 2. A secret or
+// version that is not there ends the test: it would be a slip of the pen.
+func (s *Server) endKV(method, mount, path string, versions []int, end func(*kv2Engine, *kvKey)) {
+	s.tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path = strings.Trim(path, "/")
+	switch e := s.kvEngine(method, mount).(type) {
+	case *kv1Engine:
+		if len(versions) > 0 || e.secrets[path] == nil {
+			s.tb.Fatalf("vaulttest: %s: at %q there is no secret %q with versions %v", method, mount, path, versions)
+			return
+		}
+		delete(e.secrets, path)
+	case *kv2Engine:
+		k := e.keys[path]
+		if k == nil || slices.ContainsFunc(versions, func(n int) bool { return k.versions[n] == nil }) {
+			s.tb.Fatalf("vaulttest: %s: at %q there is no secret %q with versions %v", method, mount, path, versions)
+			return
+		}
+		end(e, k)
 	}
+}
+
+// kvEngine returns the KV engine at mount, or ends the test. The caller holds mu.
+func (s *Server) kvEngine(method, mount string) engine {
+	s.tb.Helper()
+	if m := s.mounts[slashed(mount)]; m != nil && m.typ() == "kv" {
+		return m.engine
+	}
+	s.tb.Fatalf("vaulttest: %s: no KV engine at %q", method, mount)
+	return nil
+}
+
+// kvList answers a list of what is below a folder: names, and folders with their slash. Secrets that
+// are hidden are left out; nil: none.
+func kvList[V any](secrets map[string]V, folder string, hidden func(V) bool, f fields) reply {
 	var keys []string
-	for path := range e.keys {
+	for path, secret := range secrets {
 		rest, below := strings.CutPrefix(path, folder)
-		if !below || rest == "" {
+		if !below {
 			continue
 		}
 		name, _, deeper := strings.Cut(rest, "/")
 		if deeper {
 			name += "/"
+		} else if hidden != nil && hidden(secret) {
+			continue
 		}
 		keys = append(keys, name)
 	}
-	if len(keys) == 0 {
-		return fail(http.StatusNotFound)
-	}
 	slices.Sort(keys)
-	return ok("kv", map[string]any{"keys": slices.Compact(keys)})
+	return f.list("kv", slices.Compact(keys))
 }

@@ -1,20 +1,28 @@
 package vaulttest
 
 import (
-	"net/http"
-	"strings"
+	"errors"
+	"fmt"
 	"time"
 )
 
 // lease is a living lease: a dead one is not in Server.leases.
 type lease struct {
 	id, path        string
-	terms           leaseTerms
+	terms           *leaseTerms // of its role, which may change while the lease lives
+	renewable       bool
+	revoke          func() // called without the lock when the lease has ended; nil: nothing to do
 	data            map[string]any
 	owner           *token // dies with it; nil for an orphan batch token's
 	via             *token // the token that it was made with
 	issued, renewed time.Time
 	expires         time.Time // its own end, which the owner's may precede
+}
+
+// leaseTerms are what a role grants its leases. Zero durations: the mount's, 32 days.
+type leaseTerms struct {
+	ttl, max time.Duration
+	renew    func() error // asked at each renewal, without the lock; nil: granted
 }
 
 // end is when the lease dies as things stand.
@@ -27,17 +35,9 @@ func (l *lease) end() time.Time {
 	return l.expires
 }
 
-// leaseTerms are what an engine grants a lease. Zero durations: the mount's, 32 days.
-type leaseTerms struct {
-	ttl, max  time.Duration
-	renewable bool
-	renew     func() error // asked at each renewal, without the lock; nil: granted
-	revoke    func()       // called without the lock when the lease has ended; nil: nothing to do
-}
-
 // addLease makes a lease under the caller's token and returns what Vault says it lasts. That is the
 // role's TTL however soon the token dies, unless it is a batch token, to which leases are fitted.
-func (c *call) addLease(terms leaseTerms, data map[string]any) (l *lease, granted time.Duration, warnings []string) {
+func (c *call) addLease(terms *leaseTerms, data map[string]any) (l *lease, granted time.Duration, warnings []string) {
 	granted, warnings, _ = grantTTL(c.now, time.Time{}, 0, terms.ttl, 0, terms.max, 0)
 	l = &lease{
 		id: c.path + "/" + randomText(24), path: c.path, terms: terms, data: data, owner: c.token, via: c.token,
@@ -64,6 +64,28 @@ func (l *lease) fitBatch(now time.Time, granted time.Duration) time.Duration {
 	return granted
 }
 
+// renew extends a lease. The role's answer may take time, in which the lease can die.
+func (c *call) renew(l *lease, increment time.Duration) (granted time.Duration, warnings []string, err error) {
+	if l.via.batch && l.via.expired(c.now) {
+		return 0, nil, errors.New("cannot renew lease, no valid associated token")
+	}
+	granted, warnings, err = grantTTL(c.now, l.issued, increment, l.terms.ttl, 0, l.terms.max, 0)
+	if err == nil && l.terms.renew != nil {
+		renew := l.terms.renew
+		c.s.outside(func() { err = renew() })
+	}
+	switch {
+	case err != nil:
+		return 0, nil, fmt.Errorf("failed to renew entry: resp: (*logical.Response)(nil) err: %w", err)
+	case c.s.leases[l.id] != l:
+		return 0, nil, errLeaseNotFound
+	}
+	l.renewed, l.expires = c.now, c.now.Add(granted)
+	granted = l.fitBatch(c.now, granted)
+	c.s.soon(l.expires)
+	return granted, warnings, nil
+}
+
 // revokeLease ends a lease and has its end told once mu is free. The caller holds mu.
 func (s *Server) revokeLease(l *lease) {
 	if s.leases[l.id] != l {
@@ -73,78 +95,7 @@ func (s *Server) revokeLease(l *lease) {
 	if l.owner != nil {
 		delete(l.owner.leases, l.id)
 	}
-	if l.terms.revoke != nil {
-		s.after = append(s.after, l.terms.revoke)
+	if l.revoke != nil {
+		s.after = append(s.after, l.revoke)
 	}
-}
-
-// leaseRoute answers sys/leases/REST and the older sys/renew and sys/revoke.
-func (c *call) leaseRoute(rest string) reply {
-	action, id, _ := strings.Cut(rest, "/")
-	switch action {
-	case "renew", "revoke", "lookup":
-	default:
-		return unmodelled("sys/leases/" + rest)
-	}
-	if action == "lookup" && id != "" || c.method == "LIST" {
-		return unmodelled("listing leases by prefix; see Server.Leases")
-	}
-	if !c.write {
-		return unsupportedOperation()
-	}
-	if fromBody := textField(c.params, "lease_id"); fromBody != "" {
-		id = fromBody
-	}
-	if id == "" {
-		return fail(http.StatusBadRequest, "lease_id must be specified")
-	}
-	l := c.s.leases[id]
-	switch action {
-	case "renew":
-		return c.renewLease(l)
-	case "revoke":
-		if l != nil {
-			c.s.revokeLease(l)
-		}
-		return noContent()
-	}
-	if l == nil {
-		return fail(http.StatusBadRequest, "invalid lease")
-	}
-	return ok("system", map[string]any{
-		"id": l.id, "issue_time": timeText(l.issued), "expire_time": timeText(l.expires),
-		"last_renewal": timeOrNull(l.renewed), "renewable": l.terms.renewable, "ttl": remaining(c.now, l.expires),
-	})
-}
-
-func (c *call) renewLease(l *lease) reply {
-	if l == nil {
-		return fail(http.StatusBadRequest, "lease not found")
-	}
-	if !l.terms.renewable {
-		return fail(http.StatusBadRequest, "lease is not renewable")
-	}
-	increment, bad := secondsField(c.params, "increment")
-	if bad != nil {
-		return *bad
-	}
-	granted, warnings, err := grantTTL(c.now, l.issued, increment, l.terms.ttl, 0, l.terms.max, 0)
-	if err != nil {
-		return fail(http.StatusBadRequest, "failed to renew entry: "+err.Error())
-	}
-	if l.terms.renew != nil {
-		c.s.outside(func() { err = l.terms.renew() })
-		if err != nil {
-			return fail(http.StatusBadRequest, "failed to renew entry: "+err.Error())
-		}
-		if c.s.leases[l.id] != l {
-			return fail(http.StatusBadRequest, "lease not found")
-		}
-	}
-	l.renewed, l.expires = c.now, c.now.Add(granted)
-	granted = l.fitBatch(c.now, granted)
-	c.s.soon(l.expires)
-	return answer(http.StatusOK, envelope{
-		LeaseID: l.id, Renewable: true, LeaseDuration: int64(granted.Seconds()), Warnings: warnings,
-	})
 }

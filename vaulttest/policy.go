@@ -1,7 +1,6 @@
 package vaulttest
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -13,7 +12,23 @@ type Rule struct {
 	Capabilities []string
 }
 
-var capabilityNames = []string{"create", "delete", "deny", "list", "patch", "read", "sudo", "update"}
+var capabilityNames = []string{"create", "delete", "deny", "list", "patch", "read", "recover", "subscribe", "sudo", "update"}
+
+// policy is a named list of rules, with the text that shows it.
+type policy struct {
+	rules []Rule
+	text  string
+}
+
+// fixedPolicies cannot be changed or deleted.
+var fixedPolicies = []string{"root", wrappingPolicy, "control-group"}
+
+func builtinPolicies() map[string]*policy {
+	return map[string]*policy{
+		"default":      {defaultPolicy, policyText(defaultPolicy)},
+		wrappingPolicy: {wrappingRules, policyText(wrappingRules)},
+	}
+}
 
 // defaultPolicy is what Vault gives to every token unless told not to, as far as it is modelled.
 var defaultPolicy = []Rule{
@@ -35,11 +50,18 @@ var defaultPolicy = []Rule{
 	{"identity/oidc/provider/+/authorize", []string{"read", "update"}},
 }
 
+// wrappingRules are the policy of wrapping tokens.
+var wrappingRules = []Rule{
+	{"cubbyhole/response", []string{"create", "read"}},
+	{"sys/wrapping/unwrap", []string{"update"}},
+}
+
 // Policy sets a policy, also one that living tokens have: the next request obeys it.
 func (s *Server) Policy(name string, rules ...Rule) {
 	s.tb.Helper()
-	if name == "root" {
-		s.tb.Fatalf("vaulttest: the root policy cannot be changed")
+	name = strings.ToLower(name)
+	if slices.Contains(fixedPolicies, name) {
+		s.tb.Fatalf("vaulttest: the policy %q cannot be changed", name)
 		return
 	}
 	kept := make([]Rule, len(rules))
@@ -54,7 +76,7 @@ func (s *Server) Policy(name string, rules ...Rule) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.policies[name] = kept
+	s.policies[name] = &policy{kept, policyText(kept)}
 }
 
 // allowed tells whether the token may do operation on path.
@@ -63,80 +85,100 @@ func (s *Server) allowed(t *token, operation, path string) bool {
 	return slices.Contains(caps, "root") || slices.Contains(caps, operation)
 }
 
-// capabilities returns what the token may do on path, sorted: ["root"], ["deny"] or a list. The
-// operation matters for lists only, which Vault also allows by a rule without the final slash.
+// hasSudo tells whether the token has sudo on path, as root has everywhere.
+func (s *Server) hasSudo(t *token, path string) bool {
+	caps := s.capabilities(t, "read", path)
+	return slices.Contains(caps, "root") || slices.Contains(caps, "sudo")
+}
+
+// capabilities returns what the token may do on path, sorted: ["root"], ["deny"] or a list. A list
+// is also allowed by a rule without the path's final slash.
 func (s *Server) capabilities(t *token, operation, path string) []string {
 	if slices.Contains(t.policies, "root") {
 		return []string{"root"}
 	}
-	var best string
-	found := false
+	folder := strings.TrimSuffix(path, "/")
+	list := operation == "list"
+	best := s.bestRule(t, func(rule string) bool { return !hasWildcard(rule) && rule == path })
+	if best == "" && list {
+		best = s.bestRule(t, func(rule string) bool { return !hasWildcard(rule) && rule == folder })
+	}
+	if best == "" && list {
+		best = s.bestRule(t, func(rule string) bool { return hasWildcard(rule) && ruleFits(rule, folder) })
+	}
+	if best == "" {
+		best = s.bestRule(t, func(rule string) bool { return hasWildcard(rule) && ruleFits(rule, path) })
+	}
+	// Rules for the same path, in several policies, add up.
 	caps := map[string]bool{}
 	for _, name := range t.policies {
-		for _, r := range s.policies[name] {
-			fits := ruleFits(r.Path, path) ||
-				operation == "list" && r.Path == strings.TrimSuffix(path, "/")
-			if !fits {
-				continue
-			}
-			switch {
-			case !found || beats(r.Path, best):
-				best, found = r.Path, true
-				clear(caps)
-			case r.Path != best:
-				continue
-			}
-			// Rules for the same path, in several policies, add up.
-			for _, c := range r.Capabilities {
-				caps[c] = true
+		for _, r := range s.rules(name) {
+			if r.Path == best {
+				for _, c := range r.Capabilities {
+					caps[c] = true
+				}
 			}
 		}
 	}
-	if len(caps) == 0 || caps["deny"] {
+	if best == "" || len(caps) == 0 || caps["deny"] {
 		return []string{"deny"}
 	}
 	return sortedKeys(caps)
 }
 
+func (s *Server) rules(policy string) []Rule {
+	if p := s.policies[policy]; p != nil {
+		return p.rules
+	}
+	return nil
+}
+
+// bestRule returns the path of the rule that goes before all others that fit; empty: none fits.
+func (s *Server) bestRule(t *token, fits func(rule string) bool) string {
+	best := ""
+	for _, name := range t.policies {
+		for _, r := range s.rules(name) {
+			if fits(r.Path) && (best == "" || beats(r.Path, best)) {
+				best = r.Path
+			}
+		}
+	}
+	return best
+}
+
+// hasSegments tells whether a rule has a "+" that stands for a segment.
+func hasSegments(rule string) bool {
+	return rule == "+" || strings.HasPrefix(rule, "+/") || strings.Contains(rule, "/+")
+}
+
+func hasWildcard(rule string) bool { return strings.HasSuffix(rule, "*") || hasSegments(rule) }
+
+// ruleFits tells whether a rule with a wildcard is one for path.
 func ruleFits(rule, path string) bool {
 	prefix, glob := strings.CutSuffix(rule, "*")
-	if !strings.Contains(prefix, "+") {
-		if glob {
-			return strings.HasPrefix(path, prefix)
-		}
-		return rule == path
+	if !hasSegments(rule) {
+		return strings.HasPrefix(path, prefix)
 	}
 	want, have := strings.Split(prefix, "/"), strings.Split(path, "/")
 	if len(have) < len(want) || len(have) > len(want) && !glob {
 		return false
 	}
 	for i, w := range want {
-		last := i == len(want)-1
-		switch {
-		case w == "+":
-		case last && glob:
-			if !strings.HasPrefix(have[i], w) {
-				return false
-			}
-		case w != have[i]:
+		begins := glob && i == len(want)-1 && strings.HasPrefix(have[i], w)
+		if w != "+" && w != have[i] && !begins {
 			return false
 		}
 	}
 	return true
 }
 
-// beats tells whether rule a goes before rule b where both fit: the exact path first, and then by
-// the order that Vault documents for wildcards.
+// beats tells whether rule a goes before rule b where both fit, by the order that Vault documents.
 func beats(a, b string) bool {
 	if a == b {
 		return false
 	}
-	wildA, wildB := strings.IndexAny(a, "+*"), strings.IndexAny(b, "+*")
-	if (wildA < 0) != (wildB < 0) {
-		return wildA < 0
-	}
-	if wildA != wildB {
-		return wildA > wildB
+	if i, j := firstWildcard(a), firstWildcard(b); i != j {
+		return i > j
 	}
 	globA, globB := strings.HasSuffix(a, "*"), strings.HasSuffix(b, "*")
 	if globA != globB {
@@ -151,6 +193,13 @@ func beats(a, b string) bool {
 	return a > b
 }
 
+func firstWildcard(rule string) int {
+	if hasSegments(rule) {
+		return strings.Index(rule, "+")
+	}
+	return len(strings.TrimSuffix(rule, "*"))
+}
+
 // reaches tells whether the token has any right below prefix, which is what Vault asks before it
 // tells a mount's type.
 func (s *Server) reaches(t *token, prefix string) bool {
@@ -158,7 +207,7 @@ func (s *Server) reaches(t *token, prefix string) bool {
 		return true
 	}
 	for _, name := range t.policies {
-		for _, r := range s.policies[name] {
+		for _, r := range s.rules(name) {
 			if len(r.Capabilities) == 0 || slices.Contains(r.Capabilities, "deny") {
 				continue
 			}
@@ -175,36 +224,4 @@ func (s *Server) reaches(t *token, prefix string) bool {
 		}
 	}
 	return false
-}
-
-// capabilitiesSelf answers as Vault does, with each path twice: in data, and beside it for old
-// clients.
-func (c *call) capabilitiesSelf() reply {
-	if !c.write {
-		return unsupportedOperation()
-	}
-	paths := listField(c.params, "paths")
-	if len(paths) == 0 {
-		paths = listField(c.params, "path")
-	}
-	if len(paths) == 0 {
-		return fail(http.StatusBadRequest, "paths must be supplied")
-	}
-	data := map[string]any{}
-	for _, p := range paths {
-		data[p] = c.s.capabilities(c.token, "", strings.TrimPrefix(p, "/"))
-	}
-	if len(paths) == 1 {
-		data["capabilities"] = data[paths[0]]
-	}
-	out := map[string]any{
-		"request_id": newUUID(), "lease_id": "", "renewable": false, "lease_duration": 0, "data": data,
-		"wrap_info": nil, "warnings": nil, "auth": nil, "mount_type": "system",
-	}
-	for k, v := range data {
-		if _, taken := out[k]; !taken {
-			out[k] = v
-		}
-	}
-	return jsonReply(http.StatusOK, out)
 }

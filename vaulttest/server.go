@@ -21,9 +21,10 @@ const systemTTL = 768 * time.Hour
 
 // Server is an in-memory Vault. It is ready when New returns, and safe for concurrent use.
 type Server struct {
-	tb       TB
-	rootID   string
-	hostPort string // where the listener was, so that Restart comes back there
+	tb        TB
+	rootID    string
+	unsealKey string
+	hostPort  string // where the listener was, so that Restart comes back there
 
 	// netMu guards the listener, so that starting and stopping it never holds up a request.
 	netMu  sync.Mutex
@@ -38,13 +39,17 @@ type Server struct {
 	sealed   bool
 	offset   time.Duration
 	next     time.Time // nothing expires before it; zero: not known
+	before   []func()  // what is due and may call back, before anything else; see lock
 	after    []func()  // callbacks to run once mu is free
 	tokens   map[string]*token
 	leases   map[string]*lease
 	mounts   map[string]*mount // by path with a trailing slash; auth mounts begin with "auth/"
-	policies map[string][]Rule
+	builtin  map[string]*mount // those that every Vault has; see mountTables
+	policies map[string]*policy
 	faults   []*Fault
 	waiting  map[*waiter]struct{}
+	cluster  cluster
+	awsKeys  map[string]AWSAccessKeySpec // by ID
 	log      []Request
 }
 
@@ -54,13 +59,15 @@ type Server struct {
 func New(tb TB) *Server {
 	tb.Helper()
 	s := &Server{
-		tb:       tb,
-		rootID:   "hvs." + randomText(24),
-		tokens:   map[string]*token{},
-		leases:   map[string]*lease{},
-		mounts:   map[string]*mount{},
-		policies: map[string][]Rule{"default": defaultPolicy},
-		waiting:  map[*waiter]struct{}{},
+		tb:        tb,
+		rootID:    "hvs." + randomText(24),
+		unsealKey: randomHex(32),
+		builtin:   builtinMounts(),
+		tokens:    map[string]*token{},
+		leases:    map[string]*lease{},
+		mounts:    map[string]*mount{},
+		policies:  builtinPolicies(),
+		waiting:   map[*waiter]struct{}{},
 	}
 	now := s.now()
 	s.tokens[s.rootID] = &token{
@@ -70,6 +77,7 @@ func New(tb TB) *Server {
 	s.mount("secret", "kv-v2")
 	s.mount("auth/approle", "approle")
 	s.mount("auth/token", "token")
+	s.mount("cubbyhole", "cubbyhole")
 	tb.Cleanup(s.Close)
 	return s
 }
@@ -85,7 +93,8 @@ func (s *Server) Advance(d time.Duration) {
 	}
 	s.mu.Lock()
 	s.offset += d
-	s.expire()
+	s.mu.Unlock()
+	s.lock()
 	s.unlock()
 }
 
@@ -94,21 +103,6 @@ func (s *Server) Now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now()
-}
-
-// Seal makes the server answer 503 to everything but sys/health and sys/seal-status, until Unseal.
-// Time goes on for tokens and leases.
-func (s *Server) Seal() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sealed = true
-}
-
-// Unseal ends what Seal began. Tokens, leases and secrets are those of before.
-func (s *Server) Unseal() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sealed = false
 }
 
 // MountKV2 mounts a KV version 2 engine at path, besides the one at secret/. A mount that is there
@@ -128,6 +122,25 @@ func (s *Server) now() time.Time { return time.Now().Add(s.offset) }
 func (s *Server) lock() {
 	s.mu.Lock()
 	s.expire()
+	for len(s.before) > 0 {
+		f := s.before[0]
+		s.before = s.before[1:]
+		s.guarded(f) // may leave mu meanwhile
+		s.expire()
+	}
+}
+
+// guarded runs f, and releases mu if f does not return: it has the test's own code in it, which may
+// panic or end its goroutine.
+func (s *Server) guarded(f func()) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.mu.Unlock()
+		}
+	}()
+	f()
+	returned = true
 }
 
 // unlock releases mu and then runs the callbacks that the changes called for.

@@ -1,7 +1,6 @@
 package vaulttest
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,6 +24,15 @@ type token struct {
 	maxTTL, explicitMax, period time.Duration
 	uses                        int // left; 0: without limit, or spent
 	limited                     bool
+	firstUses                   int           // which renewals show
+	firstPeriod                 time.Duration // which lookups show, whatever the role's is by then
+
+	// refresh sets the terms of a renewal, such as a role's that has changed since the login; nil:
+	// they are as they were.
+	refresh func(*token) error
+
+	cubbyhole map[string]map[string]any // by path
+	wrapped   *wrapped                  // of a wrapping token
 }
 
 // TokenSpec describes a token for CreateToken. Its zero value gives a service token with the
@@ -69,8 +77,8 @@ func (s *Server) CreateToken(spec TokenSpec) string {
 			return ""
 		}
 	}
-	if reason := t.notForBatch(); t.batch && reason != "" {
-		s.tb.Fatalf("vaulttest: CreateToken: batch tokens cannot have %q set", reason)
+	if t.batch && (t.explicitMax != 0 || t.uses != 0 || t.period != 0) {
+		s.tb.Fatalf("vaulttest: CreateToken: a batch token can have no explicit maximum, no uses and no period")
 		return ""
 	}
 	s.addToken(t)
@@ -95,17 +103,27 @@ func policySet(names []string, noDefault bool) []string {
 	return slices.Compact(out)
 }
 
+// forever tells whether a new token would never expire, as only root tokens can.
+func (t *token) forever() bool {
+	return slices.Contains(t.policies, "root") && t.ttl == 0 && t.period == 0 && t.explicitMax == 0
+}
+
 // addToken gives a token its names and its time, and returns Vault's warnings. The caller holds mu.
 func (s *Server) addToken(t *token) []string {
 	t.issued = s.now()
 	t.leases = map[string]*lease{}
 	t.limited = t.uses > 0
+	t.firstUses, t.firstPeriod = t.uses, t.period
 	var warnings []string
-	if slices.Contains(t.policies, "root") && t.ttl == 0 && t.period == 0 && t.explicitMax == 0 {
-		t.renewable = false // and without an end
+	if t.forever() {
+		t.renewable = false
 	} else {
 		var granted time.Duration
-		granted, warnings, _ = grantTTL(t.issued, time.Time{}, 0, t.ttl, t.period, t.maxTTL, t.explicitMax)
+		if slices.Contains(t.policies, "root") && t.ttl == 0 && t.period == 0 {
+			granted = t.explicitMax
+		} else {
+			granted, warnings, _ = grantTTL(t.issued, time.Time{}, 0, t.ttl, t.period, t.maxTTL, t.explicitMax)
+		}
 		t.creationTTL = granted
 		if t.batch {
 			// A batch token carries its creation time itself, in whole seconds.
@@ -113,10 +131,14 @@ func (s *Server) addToken(t *token) []string {
 		}
 		t.expires = t.issued.Add(granted)
 	}
-	if t.batch {
+	switch {
+	case t.batch:
 		t.id, t.renewable = "hvb."+randomText(90), false
-	} else {
-		t.id, t.accessor = "hvs."+randomText(90), randomText(24)
+	case t.id == "":
+		t.id = "hvs." + randomText(90)
+	}
+	if !t.batch {
+		t.accessor = randomText(24)
 	}
 	if t.parent != nil {
 		t.parent.children = append(t.parent.children, t)
@@ -126,73 +148,17 @@ func (s *Server) addToken(t *token) []string {
 	return warnings
 }
 
-// logIn answers a login with the token that it has earned.
-func (c *call) logIn(t *token) reply {
+// logIn answers a login with the token that it has earned. The warnings come before those about TTLs.
+func (c *call) logIn(t *token, warnings ...string) reply {
+	if slices.Contains(t.policies, "root") {
+		return fail(http.StatusBadRequest, "auth methods cannot create root tokens")
+	}
 	t.path, t.renewable = c.path, true
 	if t.batch {
 		t.uses = 0 // there is nowhere to count them
 	}
-	warnings := c.s.addToken(t)
+	warnings = append(warnings, c.s.addToken(t)...)
 	return answer(http.StatusOK, envelope{Warnings: warnings, Auth: t.auth(t.creationTTL)})
-}
-
-// grantTTL is Vault's reckoning of how long a token or lease gets, with its rounding to whole
-// seconds and its warnings. A zero start means now.
-func grantTTL(now, start time.Time, increment, ttl, period, maxTTL, explicitMax time.Duration) (time.Duration, []string, error) {
-	now = now.Truncate(time.Second)
-	start = start.Truncate(time.Second)
-	if start.IsZero() {
-		start = now
-	}
-	limit := systemTTL
-	for _, m := range []time.Duration{maxTTL, explicitMax} {
-		if m > 0 && m < limit {
-			limit = m
-		}
-	}
-	var warnings []string
-	var end time.Time
-	grant := systemTTL
-	if period > 0 {
-		if period > limit {
-			warnings = append(warnings, fmt.Sprintf("period of %q exceeded the effective max_ttl of %q; period value is capped accordingly", durationText(period), durationText(limit)))
-			period = limit
-		}
-		grant = period
-		if explicitMax > 0 {
-			end = start.Add(explicitMax)
-		}
-	} else {
-		if increment > 0 {
-			grant = increment
-		} else if ttl > 0 {
-			grant = ttl
-		}
-		end = start.Add(limit)
-	}
-	if !end.IsZero() {
-		left := end.Sub(now)
-		if left <= 0 {
-			return 0, nil, fmt.Errorf("past the max TTL, cannot renew")
-		}
-		if grant > left {
-			warnings = append(warnings, fmt.Sprintf("TTL of %q exceeded the effective max_ttl of %q; TTL value is capped accordingly", durationText(grant), durationText(left)))
-			grant = left
-		}
-	}
-	return grant, warnings, nil
-}
-
-// durationText prints a duration without the units that are zero, as in Vault's warnings.
-func durationText(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if i := strings.Index(s, "h0m"); i > 0 {
-		s = s[:i+1] + s[i+3:]
-	}
-	return s
 }
 
 func (t *token) expired(now time.Time) bool { return !t.expires.IsZero() && !now.Before(t.expires) }
@@ -226,33 +192,6 @@ func (s *Server) revokeToken(t *token) {
 	}
 }
 
-// renewToken extends a token as auth/token/renew and renew-self do.
-func (c *call) renewToken(t *token, showID bool) reply {
-	switch {
-	case t == nil || t.spent:
-		return fail(http.StatusBadRequest, "token not found")
-	case t.batch:
-		return fail(http.StatusBadRequest, "batch tokens cannot be renewed")
-	case !t.renewable:
-		return fail(http.StatusBadRequest, "lease is not renewable")
-	}
-	increment, bad := secondsField(c.params, "increment")
-	if bad != nil {
-		return *bad
-	}
-	granted, warnings, err := grantTTL(c.now, t.issued, increment, t.ttl, t.period, t.maxTTL, t.explicitMax)
-	if err != nil {
-		return fail(http.StatusBadRequest, err.Error())
-	}
-	t.renewed, t.expires = c.now, c.now.Add(granted)
-	c.s.soon(t.expires)
-	auth := t.auth(granted)
-	if !showID {
-		auth.ClientToken = ""
-	}
-	return answer(http.StatusOK, envelope{Warnings: warnings, Auth: auth, MountType: "token"})
-}
-
 func (t *token) kind() string {
 	if t.batch {
 		return "batch"
@@ -265,12 +204,12 @@ func (t *token) auth(granted time.Duration) *authInfo {
 	return &authInfo{
 		ClientToken: t.id, Accessor: t.accessor, Policies: t.policies, TokenPolicies: t.policies,
 		Metadata: t.meta, LeaseDuration: int64(granted.Seconds()), Renewable: t.renewable,
-		EntityID: t.entityID, TokenType: t.kind(), Orphan: t.parent == nil, NumUses: t.uses,
+		EntityID: t.entityID, TokenType: t.kind(), Orphan: t.parent == nil, NumUses: t.firstUses,
 	}
 }
 
 // lookup is the token as lookups show it.
-func (t *token) lookup(now time.Time, showID bool) reply {
+func (t *token) lookup(now time.Time, f fields, showID bool) reply {
 	uses := t.uses
 	if t.spent {
 		uses = -1 // Vault's mark of a token that is revoked after this request
@@ -285,20 +224,12 @@ func (t *token) lookup(now time.Time, showID bool) reply {
 	if showID {
 		d["id"] = t.id
 	}
-	if t.period > 0 {
-		d["period"] = int64(t.period.Seconds())
+	if t.firstPeriod > 0 {
+		d["period"] = int64(t.firstPeriod.Seconds())
 	}
 	if !t.renewed.IsZero() {
 		d["last_renewal"] = timeText(t.renewed)
 		d["last_renewal_time"] = t.renewed.Unix()
 	}
-	return ok("token", d)
-}
-
-// remaining is a time to live as Vault's lookups round it; zero without an end.
-func remaining(now, end time.Time) int64 {
-	if end.IsZero() {
-		return 0
-	}
-	return int64(end.Sub(now.Round(time.Second)).Seconds())
+	return answer(http.StatusOK, envelope{Data: d, Warnings: f.warnings, MountType: "token"})
 }

@@ -30,6 +30,10 @@ func (s *Server) Client() *http.Client {
 
 type inProcess struct{ s *Server }
 
+// errGone is what a caller gets if the test's own code ends the goroutine of his request, as
+// testing.T.FailNow does in a callback.
+var errGone = errors.New("vaulttest: a callback has ended the request")
+
 func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	if err := ctx.Err(); err != nil {
@@ -47,7 +51,9 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 		if own.Body != nil {
 			defer own.Body.Close()
 		}
-		done <- p.s.serve(own)
+		r := reply{err: errGone}
+		defer func() { done <- r }()
+		r = p.s.serve(own)
 	}()
 	select {
 	case <-ctx.Done():
@@ -107,7 +113,7 @@ func (s *Server) listen(addr string) {
 		_ = l.Close()
 		return
 	}
-	s.httpd = &http.Server{Handler: http.HandlerFunc(s.serveSocket), ReadHeaderTimeout: time.Minute}
+	s.httpd = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	s.served = make(chan struct{})
 	go func(httpd *http.Server, served chan struct{}) {
 		defer close(served)
@@ -121,7 +127,9 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-func (s *Server) serveSocket(w http.ResponseWriter, req *http.Request) {
+// ServeHTTP implements http.Handler, for a test that has a listener of its own, such as
+// httptest.NewTLSServer(s). Most need URL or Client only.
+func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r := s.serve(req)
 	if r.err != nil {
 		dropConnection(w, errors.Is(r.err, syscall.ECONNREFUSED))

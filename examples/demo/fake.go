@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"net/http"
 
+	"github.com/seed-f5e1ac40/leasehold"
 	"github.com/seed-f5e1ac40/leasehold/dynamic"
 	"github.com/seed-f5e1ac40/leasehold/vaulttest"
 )
@@ -25,8 +26,9 @@ func newFake(tb vaulttest.TB) *fake {
 	return &fake{vault: vault, db: &database{vault: vault}}
 }
 
-func (f *fake) Name() string    { return "an in-memory Vault and database" }
-func (f *fake) Address() string { return f.vault.URL() }
+func (f *fake) Name() string { return "an in-memory Vault and database" }
+
+func (f *fake) Connect(cfg *leasehold.Config) { cfg.Address = f.vault.URL() }
 
 func (f *fake) AppRole() (roleID, secretID string) {
 	return f.vault.AppRole("payments", vaulttest.AppRoleSpec{

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/seed-f5e1ac40/leasehold"
 	"github.com/seed-f5e1ac40/leasehold/dynamic"
 	"github.com/seed-f5e1ac40/leasehold/internal/testvault"
 )
@@ -47,8 +48,9 @@ func newReal(h *host) stage {
 	return &onReal{vault: vault, pg: pg}
 }
 
-func (r *onReal) Name() string    { return "a real Vault and a real PostgreSQL" }
-func (r *onReal) Address() string { return r.vault.Addr() }
+func (r *onReal) Name() string { return "a real Vault and a real PostgreSQL" }
+
+func (r *onReal) Connect(cfg *leasehold.Config) { cfg.Address = r.vault.Addr() }
 
 func (r *onReal) AppRole() (roleID, secretID string) {
 	return r.vault.AppRole("approle", "payments", map[string]any{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-f5e1ac40/leasehold"
 	"github.com/seed-f5e1ac40/leasehold/dynamic"
 )
 
@@ -15,7 +16,7 @@ type stage interface {
 	administrator
 	oracle
 
-	Address() string // Vault's
+	Connect(cfg *leasehold.Config) // has the service find Vault
 	Open(up dynamic.UserPass) (driver.Connector, error)
 }
 

@@ -65,11 +65,12 @@ func (p *play) perform(ctx context.Context) (err error) {
 	roleID, secretID := p.stage.AppRole()
 
 	p.screen.headingf("Log in, load the configuration, open the database")
-	client, err := leasehold.New(ctx, leasehold.Config{
-		Address: p.stage.Address(),
+	conf := leasehold.Config{
 		Auth:    approle.New(roleID, approle.SecretIDString(secretID)),
 		OnEvent: p.event,
-	})
+	}
+	p.stage.Connect(&conf)
+	client, err := leasehold.New(ctx, conf)
 	if err != nil {
 		return err
 	}

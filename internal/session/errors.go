@@ -99,9 +99,11 @@ func hint(r Request, e *Error, class lease.Class) string {
 	switch {
 	case class == lease.ParentDead:
 		return "the token is revoked or has expired"
+	case class == lease.Refused && isLogin(e.Path):
+		return "is the auth method mounted there? After five failures Vault refuses a user for a quarter of an hour (user lockout)"
 	case class == lease.Refused:
 		return fmt.Sprintf("grant it by policy: path %q { capabilities = [%q] }, or is the mount another?", e.Path, capability(r.Method))
-	case class == lease.Permanent && strings.Contains(r.Path, "/login"):
+	case class == lease.Permanent && isLogin(r.Path):
 		return "check the role, its credentials, the mount of the auth method and AuthNamespace"
 	case e.Status == http.StatusServiceUnavailable:
 		return "Vault is sealed, in maintenance or overloaded"

@@ -357,6 +357,7 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 		{"a delete by policy", Request{Method: "DELETE"}, Error{Path: "x", Status: 403}, lease.Refused, `["delete"]`},
 		{"a dead token", Request{}, Error{Status: 403}, lease.ParentDead, "revoked or has expired"},
 		{"a login", Request{Path: loginPath}, Error{Status: 400}, lease.Permanent, "check the role"},
+		{"a login that is locked out", Request{Path: loginPath}, Error{Path: loginPath, Status: 403}, lease.Refused, "user lockout"},
 		{"sealed", Request{}, Error{Status: 503}, lease.Transient, "sealed"},
 		{"a limit", Request{}, Error{Status: 429}, lease.Transient, "rate limit"},
 		{"no engine", Request{Create: true}, Error{Status: 404}, lease.Permanent, "mounted"},

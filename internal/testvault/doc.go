@@ -1,7 +1,8 @@
 // Package testvault starts the real servers that the integration suite runs
 // against: HashiCorp Vault (or OpenBao) in dev mode, a cluster of three Vaults with
 // integrated storage (Cluster), and PostgreSQL. Between the library and a Vault a Proxy
-// can stand, which does what networks do (proxy.go).
+// can stand, which does what networks do (proxy.go). The vault program as a client of
+// any server, its agent too, is in client.go.
 //
 // Every server listens on a free loopback port, keeps its files in a temporary
 // directory of its own, and is gone when the test ends, whichever way it ends:

@@ -36,6 +36,12 @@ func (s *Server) awaitSealed(want bool) {
 	}, "the server's seal to open or close")
 }
 
+// UnsealKey is the key that opens the server's seal. Print it nowhere.
+func (s *Server) UnsealKey() string {
+	s.tb.Helper()
+	return s.key()
+}
+
 // key returns the unseal key. Nobody prints it: see process.tail.
 func (s *Server) key() string {
 	s.tb.Helper()

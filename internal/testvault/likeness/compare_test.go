@@ -12,7 +12,7 @@ import (
 )
 
 // headers are those of Vault's that clients act on.
-var headers = []string{"Cache-Control", "Content-Type", "Retry-After", "Location", "Allow"}
+var headers = []string{"Cache-Control", "Content-Type", "Retry-After", "Location", "Allow", "X-Vault-Namespace"}
 
 // compareStatus finds differences in status alone.
 func compareStatus(real, fake *answer) (out []string) {
@@ -54,7 +54,9 @@ var own = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "<uuid>"},
 	{regexp.MustCompile(`\bhv[sb]\.[\w-]+`), "<token>"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "<time>"},
-	{regexp.MustCompile(`^\w+/creds/\w+/\w{24}$`), "<lease>"},
+	{regexp.MustCompile(`^\w+/(creds|issue|sign)/\w+/\w{24}$`), "<lease>"},
+	{regexp.MustCompile(`(?s)-{5}BEGIN ([A-Z0-9 ]+)-{5}.+?-{5}END [A-Z0-9 ]+-{5}`), "<$1>"},
+	{regexp.MustCompile(`\b([0-9a-f]{2}:){15,19}[0-9a-f]{2}\b`), "<serial number>"},
 	{regexp.MustCompile(`^hvs$|^[A-Za-z0-9]{24}$`), "<accessor>"},
 }
 

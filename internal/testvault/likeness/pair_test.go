@@ -132,8 +132,8 @@ func (d *side) send(p *pair, s step) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, raw: string(text), text: d.blank(string(text))}
 	decoder := json.NewDecoder(bytes.NewReader([]byte(a.text)))
 	decoder.UseNumber()
-	if len(text) > 0 {
-		require.NoError(p.t, decoder.Decode(&a.body), "%s: %s: %s", d.name, s.do, text)
+	if len(text) > 0 && decoder.Decode(&a.body) != nil {
+		a.body = a.text // such as a redirect's
 	}
 	return a
 }
