@@ -162,6 +162,9 @@ func (l *lives) renew(path, field string, of *life, n byte) {
 	status, now, asked := 400, time.Now(), length(n)
 	if !of.fixed && !of.dead(now) && of.extend(now, asked) {
 		status = 200
+		if of.role == "" {
+			of.ttl = of.ends.Sub(now) // a token's next renewal gives as much again; a lease has its role
+		}
 	}
 	l.want(status, "", l.s.RootToken(), "POST", path, fmt.Sprintf(`{%q:%q,"increment":%d}`, field, of.id, int(asked.Seconds())))
 }
@@ -280,6 +283,7 @@ func FuzzLives(f *testing.F) {
 		}
 		f.Add(script)
 	}
+	f.Add([]byte{0, 0, 0x4a, 3, 0, 0x45, 3, 0, 0}) // renewed for less, and then for as much as before
 	f.Fuzz(func(t *testing.T, script []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLives(t)

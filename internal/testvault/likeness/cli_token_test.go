@@ -87,7 +87,7 @@ func TestTheCommandLineHandlesTokens(t *testing.T) {
 		line{as: "root", run: "token lookup -accessor {accessor}", want: "accessor {accessor}\nid n/a"},
 		line{as: "root", run: "token renew {app}", want: "token_duration 10m"},
 		line{as: "root", run: "token renew -accessor {accessor}", want: "token n/a"},
-		line{as: "app", run: "token renew -increment=1h", want: "token_duration 30m\nexceeded the effective max_ttl"},
+		line{as: "app", run: "token renew -increment=1h", want: "token_renewable true\nexceeded the effective max_ttl"},
 		line{as: "root", run: "token capabilities {app} secret/data/x", want: "list, read"},
 		line{as: "root", run: "token capabilities -accessor {accessor} secret/data/x", want: "list, read"},
 		line{as: "root", run: "token capabilities secret/data/x", want: "root"},

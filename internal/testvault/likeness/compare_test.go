@@ -15,23 +15,23 @@ import (
 var headers = []string{"Cache-Control", "Content-Type", "Retry-After", "Location", "Allow", "X-Vault-Namespace"}
 
 // compareStatus finds differences in status alone.
-func compareStatus(real, fake *answer) (out []string) {
-	if real.status != fake.status {
-		out = append(out, fmt.Sprintf("status: %d against %d", real.status, fake.status))
+func compareStatus(want, got *answer) (out []string) {
+	if want.status != got.status {
+		out = append(out, fmt.Sprintf("status: %d against %d", want.status, got.status))
 	}
 	return out
 }
 
 // compare finds all differences.
-func compare(real, fake *answer, loose []string) []string {
-	out := compareStatus(real, fake)
+func compare(want, got *answer, loose []string) []string {
+	out := compareStatus(want, got)
 	for _, name := range headers {
-		if r, f := real.header.Get(name), fake.header.Get(name); r != f {
+		if r, f := want.header.Get(name), got.header.Get(name); r != f {
 			out = append(out, fmt.Sprintf("header %s: %q against %q", name, r, f))
 		}
 	}
 	c := comparison{loose: append(loose, volatile...)}
-	c.values("", real.body, fake.body)
+	c.values("", want.body, got.body)
 	return append(out, c.differences...)
 }
 
@@ -65,33 +65,33 @@ type comparison struct {
 	differences []string
 }
 
-func (c *comparison) note(path, format string, args ...any) {
+func (c *comparison) notef(path, format string, args ...any) {
 	c.differences = append(c.differences, path+": "+fmt.Sprintf(format, args...))
 }
 
-func (c *comparison) values(path string, real, fake any) {
-	if r, f := kind(real), kind(fake); r != f {
-		c.note(path, "%s against %s", r, f)
+func (c *comparison) values(path string, want, got any) {
+	if r, f := kind(want), kind(got); r != f {
+		c.notef(path, "%s against %s", r, f)
 		return
 	}
 	key := path[strings.LastIndex(path, ".")+1:]
-	switch r := real.(type) {
+	switch r := want.(type) {
 	case map[string]any:
-		c.objects(path, r, fake.(map[string]any))
+		c.objects(path, r, got.(map[string]any))
 	case []any:
-		f := fake.([]any)
+		f := got.([]any)
 		if len(r) != len(f) {
-			c.note(path, "%d elements against %d", len(r), len(f))
+			c.notef(path, "%d elements against %d", len(r), len(f))
 			return
 		}
 		for i := range r {
 			c.values(fmt.Sprintf("%s.%d", path, i), r[i], f[i])
 		}
 	case string:
-		f := fake.(string)
+		f := got.(string)
 		if slices.Contains(c.loose, key) {
 			if (r == "") != (f == "") {
-				c.note(path, "%q against %q", r, f)
+				c.notef(path, "%q against %q", r, f)
 			}
 			return
 		}
@@ -99,35 +99,35 @@ func (c *comparison) values(path string, real, fake any) {
 			r, f = o.ReplaceAllString(r, o.name), o.ReplaceAllString(f, o.name)
 		}
 		if r != f {
-			c.note(path, "%q against %q", r, f)
+			c.notef(path, "%q against %q", r, f)
 		}
 	case json.Number:
 		a, _ := r.Float64()
-		b, _ := fake.(json.Number).Float64()
+		b, _ := got.(json.Number).Float64()
 		switch {
 		case slices.Contains(c.loose, key):
 		case slices.Contains(nearly, key) && a-b <= 1 && b-a <= 1:
 		case a != b:
-			c.note(path, "%v against %v", real, fake)
+			c.notef(path, "%v against %v", want, got)
 		}
 	default:
-		if real != fake && !slices.Contains(c.loose, key) {
-			c.note(path, "%v against %v", real, fake)
+		if want != got && !slices.Contains(c.loose, key) {
+			c.notef(path, "%v against %v", want, got)
 		}
 	}
 }
 
-func (c *comparison) objects(path string, real, fake map[string]any) {
-	for _, key := range slices.Sorted(maps.Keys(real)) {
-		if _, both := fake[key]; !both {
-			c.note(path+"."+key, "vaulttest has none")
+func (c *comparison) objects(path string, want, got map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if _, both := got[key]; !both {
+			c.notef(path+"."+key, "vaulttest has none")
 			continue
 		}
-		c.values(path+"."+key, real[key], fake[key])
+		c.values(path+"."+key, want[key], got[key])
 	}
-	for _, key := range slices.Sorted(maps.Keys(fake)) {
-		if _, both := real[key]; !both {
-			c.note(path+"."+key, "vault has none")
+	for _, key := range slices.Sorted(maps.Keys(got)) {
+		if _, both := want[key]; !both {
+			c.notef(path+"."+key, "vault has none")
 		}
 	}
 }

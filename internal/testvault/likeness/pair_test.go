@@ -80,19 +80,19 @@ func (p *pair) play(steps ...step) {
 	p.t.Helper()
 	for _, s := range steps {
 		compared.Add(1)
-		real, fake := p.sides[0].send(p, s), p.sides[1].send(p, s)
+		want, got := p.sides[0].send(p, s), p.sides[1].send(p, s)
 		if s.like != "" {
 			if documented(s.like) {
-				p.report(s, real, fake, compareStatus(real, fake))
+				p.report(s, want, got, compareStatus(want, got))
 			} else {
 				p.t.Errorf("%s: vaulttest's documentation does not say %q", s.do, s.like)
 			}
 		} else {
-			p.report(s, real, fake, compare(real, fake, strings.Fields(s.loose)))
+			p.report(s, want, got, compare(want, got, strings.Fields(s.loose)))
 		}
 		for pair := range strings.FieldsSeq(s.save) {
 			name, path, _ := strings.Cut(pair, "=")
-			for i, a := range []*answer{real, fake} {
+			for i, a := range []*answer{want, got} {
 				value := a.at(path)
 				require.NotEmpty(p.t, value, "%s: %s has no %s: %d %s", s.do, p.sides[i].name, path, a.status, a.text)
 				p.sides[i].known[name] = value
@@ -101,11 +101,11 @@ func (p *pair) play(steps ...step) {
 	}
 }
 
-func (p *pair) report(s step, real, fake *answer, differences []string) {
+func (p *pair) report(s step, want, got *answer, differences []string) {
 	p.t.Helper()
 	if len(differences) > 0 {
 		p.t.Errorf("%s %s as %q\n\t%s\nvault:     %d %s\nvaulttest: %d %s", s.do, s.body, s.as,
-			strings.Join(differences, "\n\t"), real.status, real.text, fake.status, fake.text)
+			strings.Join(differences, "\n\t"), want.status, want.text, got.status, got.text)
 	}
 }
 
