@@ -13,8 +13,12 @@
 //
 // The server reads time.Now, which in a bubble is the bubble's clock, and Advance moves its clock
 // ahead of that. Nothing runs in the background: before each request and each inspection the server
-// ends what has expired, so that what a test sees is exact at every instant. Ends go on while the
-// server is sealed or closed.
+// ends what has expired, so that what a test sees is exact at every instant; the test's own functions
+// (RoleSpec.Revoke, StaticSpec.Rotate) are called then, too. Leases, Tokens, Alive and KV inspect; Now
+// and Requests do not. Ends go on while the server is sealed or closed.
+//
+// A bubble must be left empty: close the client under test in it. One that was forgotten shows as
+// "blocked goroutines remain".
 //
 // # Faults
 //

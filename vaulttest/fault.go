@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -12,7 +13,9 @@ import (
 )
 
 // Fault is something that goes wrong with the requests it fits. Set one at least of Status, Delay,
-// Hang, DropBefore, DropAfter and Refuse.
+// Hang, DropBefore, DropAfter and Refuse. Of several Delay comes first, then Hang, then the answer or
+// the cut; a request that a Hang alone has held is answered as usual when it is let go. Refuse stands
+// alone.
 //
 //	s.Fail(Fault{Path: "auth/", Count: 2, Status: 429, Header: http.Header{"Retry-After": {"7"}}})
 //	s.Fail(Fault{Every: 3, DropAfter: true})                       // a third of the answers is lost
@@ -24,8 +27,8 @@ type Fault struct {
 	// Method is the requests' method, LIST for lists; empty for all. PUT and POST, which are the
 	// same to Vault, stand for each other.
 	Method string
-	// Path is a prefix of the requests' paths, without /v1/, or with "*" for any text in it a
-	// pattern for the whole path. Empty: all.
+	// Path is a prefix of the requests' paths, or with "*" for any text in it a pattern for the
+	// whole path. /v1/ may stand before it. Empty: all.
 	Path string
 	// Count is how many requests it hits before it is over; zero: all until it is ended.
 	Count int
@@ -73,16 +76,11 @@ type waiter struct {
 func (s *Server) Fail(f Fault) (end func()) {
 	s.tb.Helper()
 	end = func() { s.endFaults(func(other *Fault) bool { return other == &f }) }
-	if f.Status == 0 && f.Delay == 0 && !f.Hang && !f.DropBefore && !f.DropAfter && !f.Refuse {
-		s.tb.Fatalf("vaulttest: Fail: this fault does nothing")
+	if why := f.refusal(); why != "" {
+		s.tb.Fatalf("vaulttest: Fail: %s", why)
 		return end
 	}
-	if f.Status != 0 && (f.Status < 200 || f.Status > 999) {
-		s.tb.Fatalf("vaulttest: Fail: no final HTTP status: %d", f.Status)
-		return end
-	}
-	f.Path = strings.TrimPrefix(strings.TrimPrefix(f.Path, "/v1/"), "/")
-	f.Header = f.Header.Clone()
+	f.Method, f.Path, f.Header = strings.ToUpper(f.Method), apiPath(f.Path), f.Header.Clone()
 	if strings.Contains(f.Path, "*") {
 		f.pattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(f.Path), `\*`, ".*") + "$")
 	}
@@ -90,6 +88,24 @@ func (s *Server) Fail(f Fault) (end func()) {
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &f)
 	return end
+}
+
+// refusal is why a fault makes no sense; empty: it does.
+func (f *Fault) refusal() string {
+	acts := f.Status != 0 || f.Delay > 0 || f.Hang || f.DropBefore || f.DropAfter
+	switch {
+	case f.Count < 0, f.Every < 0, f.Delay < 0:
+		return "Count, Every and Delay cannot be negative"
+	case !acts && !f.Refuse:
+		return "this fault does nothing: set Status, Delay, Hang, DropBefore, DropAfter or Refuse"
+	case acts && f.Refuse:
+		return "Refuse stands alone: a connection that is refused carries nothing else"
+	case f.DropBefore && f.DropAfter:
+		return "DropBefore and DropAfter exclude each other"
+	case f.Status != 0 && (f.Status < 200 || f.Status > 999):
+		return fmt.Sprintf("no final HTTP status: %d", f.Status)
+	}
+	return ""
 }
 
 // ClearFaults ends all faults. Requests that they hold go on.

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Request is one request as the server saw it. Neither the token is kept, only its accessor, nor the
-// body: what a request has changed is seen in Leases, Tokens and in the engines themselves.
+// Request is one request as the server saw it. Neither the token nor the body is kept; of the token,
+// its accessor. What a request has changed is seen in Leases, Tokens and in the engines themselves.
 type Request struct {
-	Method    string // LIST also where it came as GET with list=true
-	Path      string // without /v1/
-	Status    int    // zero: not answered, or not yet
-	Namespace string // the X-Vault-Namespace header; the server has no namespaces and ignores it
-	Time      time.Time
-	Accessor  string // of the token sent, if it was alive
+	Method    string    // LIST also where it came as GET with list=true
+	Path      string    // without /v1/
+	Status    int       // zero: not answered, or not yet; it may have taken effect all the same
+	Namespace string    // the X-Vault-Namespace header; the server has no namespaces and ignores it
+	Time      time.Time // when it came; what a fault holds is answered later
+	Accessor  string    // of the token sent, if it was alive
 }
 
 // LeaseInfo is a living lease.
@@ -31,10 +31,10 @@ type LeaseInfo struct {
 type TokenInfo struct {
 	Accessor string // empty for a batch token
 	Policies []string
-	Type     string // service or batch
-	Path     string // where it was obtained, such as auth/approle/login
-	Expires  time.Time
-	NumUses  int // left; zero: without limit
+	Type     string    // service or batch
+	Path     string    // where it was obtained, such as auth/approle/login
+	Expires  time.Time // zero: never
+	NumUses  int       // left; zero: without limit
 }
 
 // Requests returns all requests that reached the server, the oldest first, those stopped by a fault
@@ -45,9 +45,11 @@ func (s *Server) Requests() []Request {
 	return slices.Clone(s.log)
 }
 
-// Count counts the requests with this method and a path that begins with pathPrefix. An empty
-// method counts all; PUT and POST, which are the same to Vault, count for each other.
+// Count counts the requests with this method and a path that begins with pathPrefix, which may have
+// /v1/ before it. An empty method counts all; PUT and POST, which are the same to Vault, count for
+// each other.
 func (s *Server) Count(method, pathPrefix string) int {
+	method, pathPrefix = strings.ToUpper(method), apiPath(pathPrefix)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
@@ -58,6 +60,10 @@ func (s *Server) Count(method, pathPrefix string) int {
 	}
 	return n
 }
+
+// apiPath is a path without what may stand before it in a URL: taken as it is, it would fit nothing,
+// and a test that counts nothing would be content.
+func apiPath(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, "/"), "v1/") }
 
 func sameMethod(a, b string) bool {
 	if a == "PUT" {
@@ -129,8 +135,13 @@ func (s *Server) RevokeLease(id string) bool {
 }
 
 // RevokeToken ends a token with its leases and children, as an administrator would, and tells
-// whether it was alive.
+// whether it was alive. It takes the accessor, which Tokens and logins tell: a batch token has none.
 func (s *Server) RevokeToken(accessor string) bool {
+	s.tb.Helper()
+	if strings.HasPrefix(accessor, "hvs.") || strings.HasPrefix(accessor, "hvb.") {
+		s.tb.Fatalf("vaulttest: RevokeToken takes a token's accessor, and was given the token")
+		return false
+	}
 	s.lock()
 	defer s.unlock()
 	t := s.byAccessor(accessor)

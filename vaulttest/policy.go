@@ -66,6 +66,14 @@ func (s *Server) Policy(name string, rules ...Rule) {
 	}
 	kept := make([]Rule, len(rules))
 	for i, r := range rules {
+		if path := apiPath(r.Path); path != strings.TrimPrefix(r.Path, "/") {
+			s.tb.Fatalf("vaulttest: policy %q: Vault knows no path %q: write %q", name, r.Path, path)
+			return
+		}
+		if i := strings.Index(r.Path, "*"); i >= 0 && i < len(r.Path)-1 {
+			s.tb.Fatalf(`vaulttest: policy %q, path %q: "*" stands at the end only; "+" is for one segment`, name, r.Path)
+			return
+		}
 		for _, c := range r.Capabilities {
 			if !slices.Contains(capabilityNames, c) {
 				s.tb.Fatalf("vaulttest: policy %q, path %q: no capability %q in Vault", name, r.Path, c)

@@ -86,7 +86,9 @@ func New(tb TB) *Server {
 func (s *Server) RootToken() string { return s.rootID }
 
 // Advance moves the server's clock forward, as if d had passed: what expires in between is
-// revoked before Advance returns.
+// revoked before Advance returns. It moves this clock alone: a program with timers or deadlines of
+// its own, such as one that renews, does not notice. To test that, use a testing/synctest bubble and
+// time.Sleep.
 func (s *Server) Advance(d time.Duration) {
 	if d < 0 {
 		s.tb.Fatalf("vaulttest: Advance(%v): time does not go back", d)

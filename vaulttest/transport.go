@@ -89,7 +89,8 @@ func (r reply) headers() http.Header {
 }
 
 // URL returns http://127.0.0.1:PORT, where the server listens from the first call on. Not for use
-// in a synctest bubble: see Client.
+// in a synctest bubble, whose clock a socket stops and which would end with goroutines of net/http
+// left: see Client.
 func (s *Server) URL() string {
 	s.netMu.Lock()
 	defer s.netMu.Unlock()
