@@ -41,11 +41,11 @@ func (spec AppRoleSpec) params() tokenParams {
 }
 
 func (spec AppRoleSpec) refusal() string {
-	switch {
-	case spec.SecretIDNumUses < 0:
+	if spec.SecretIDNumUses < 0 {
 		return "secret_id_num_uses cannot be negative"
-	case spec.SecretIDTTL < 0:
-		return "secret_id_ttl cannot be negative"
+	}
+	if why := unfit(term{"SecretIDTTL", spec.SecretIDTTL}); why != "" {
+		return why
 	}
 	return spec.params().refusal()
 }
@@ -63,12 +63,9 @@ func (s *Server) AppRole(role string, spec AppRoleSpec) (roleID, secretID string
 		s.tb.Fatalf("vaulttest: AppRole %q: %s", role, why)
 		return "", ""
 	}
-	if spec.Mount == "" {
-		spec.Mount = "approle"
-	}
 	s.lock()
 	defer s.unlock()
-	m := s.mount("auth/"+spec.Mount, "approle")
+	m := s.authMount(spec.Mount, "approle")
 	if m == nil {
 		return "", ""
 	}
@@ -109,10 +106,11 @@ func (s *Server) NewSecretID(roleID string) string {
 
 // WrappedSecretID makes a further secret ID for a role and returns a wrapping token for it, as a
 // trusted deployment hands it to a program: sys/wrapping/unwrap gives the secret ID once, within ttl.
+// It is no secret ID itself: package auth/approle shows how a program unwraps it and logs in.
 func (s *Server) WrappedSecretID(roleID string, ttl time.Duration) string {
 	s.tb.Helper()
-	if ttl <= 0 {
-		s.tb.Fatalf("vaulttest: WrappedSecretID: a wrapping token needs a TTL, not %v", ttl)
+	if why := unfitWrapping(ttl); why != "" {
+		s.tb.Fatalf("vaulttest: WrappedSecretID: %s", why)
 		return ""
 	}
 	s.lock()
@@ -152,7 +150,7 @@ func (s *Server) boundRole(method, roleID string) *approle {
 			}
 		}
 	}
-	s.tb.Fatalf("vaulttest: %s: no role has this role ID", method)
+	s.tb.Fatalf("vaulttest: %s: no role has this role ID (the one that AppRole returned, not the role's name)", method)
 	return nil
 }
 

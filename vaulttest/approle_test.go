@@ -135,15 +135,15 @@ func TestAuthSetUpThatIsWrong(t *testing.T) {
 	}{
 		"token type":     {approle(vaulttest.AppRoleSpec{TokenType: "periodic"}), `invalid 'token_type' value "periodic"`},
 		"batch uses":     {approle(vaulttest.AppRoleSpec{TokenType: "batch", TokenNumUses: 1}), "limited use count"},
-		"batch period":   {approle(vaulttest.AppRoleSpec{TokenType: "batch", TokenPeriod: 1}), "periodic tokens"},
-		"TTL over max":   {approle(vaulttest.AppRoleSpec{TokenTTL: 2, TokenMaxTTL: 1}), "cannot be greater than 'token_max_ttl'"},
-		"negative TTL":   {approle(vaulttest.AppRoleSpec{TokenTTL: -1}), "'token_ttl' cannot be negative"},
-		"negative max":   {approle(vaulttest.AppRoleSpec{TokenMaxTTL: -1}), "'token_max_ttl' cannot be negative"},
-		"negative bound": {approle(vaulttest.AppRoleSpec{TokenExplicitMaxTTL: -1}), "'token_explicit_max_ttl' cannot be negative"},
+		"batch period":   {approle(vaulttest.AppRoleSpec{TokenType: "batch", TokenPeriod: time.Second}), "periodic tokens"},
+		"TTL over max":   {approle(vaulttest.AppRoleSpec{TokenTTL: 2 * time.Second, TokenMaxTTL: time.Second}), "cannot be greater than 'token_max_ttl'"},
+		"negative TTL":   {approle(vaulttest.AppRoleSpec{TokenTTL: -1}), "TokenTTL -1ns is negative"},
+		"negative max":   {approle(vaulttest.AppRoleSpec{TokenMaxTTL: -1}), "TokenMaxTTL -1ns is negative"},
+		"negative bound": {approle(vaulttest.AppRoleSpec{TokenExplicitMaxTTL: -1}), "TokenExplicitMaxTTL -1ns is negative"},
 		"negative uses":  {approle(vaulttest.AppRoleSpec{TokenNumUses: -1}), "'token_num_uses' cannot be negative"},
-		"no period":      {approle(vaulttest.AppRoleSpec{TokenPeriod: -1}), "'token_period' cannot be negative"},
+		"no period":      {approle(vaulttest.AppRoleSpec{TokenPeriod: -1}), "TokenPeriod -1ns is negative"},
 		"secret ID uses": {approle(vaulttest.AppRoleSpec{SecretIDNumUses: -1}), "secret_id_num_uses cannot be negative"},
-		"secret ID TTL":  {approle(vaulttest.AppRoleSpec{SecretIDTTL: -1}), "secret_id_ttl cannot be negative"},
+		"secret ID TTL":  {approle(vaulttest.AppRoleSpec{SecretIDTTL: -1}), "SecretIDTTL -1ns is negative"},
 		"other mount":    {approle(vaulttest.AppRoleSpec{Mount: "token"}), "which is no approle"},
 		"role name":      {func(s *vaulttest.Server) { s.AppRole("a b", vaulttest.AppRoleSpec{}) }, `no name like "a b"`},
 		"role ID in use": {func(s *vaulttest.Server) {
@@ -151,7 +151,7 @@ func TestAuthSetUpThatIsWrong(t *testing.T) {
 			s.AppRole("b", vaulttest.AppRoleSpec{RoleID: "x"})
 		}, "role_id already in use"},
 		"no such role":     {func(s *vaulttest.Server) { s.NewSecretID("nobody") }, "no role has this role ID"},
-		"wrapped for none": {func(s *vaulttest.Server) { s.WrappedSecretID("nobody", 1) }, "no role has this role ID"},
+		"wrapped for none": {func(s *vaulttest.Server) { s.WrappedSecretID("nobody", time.Second) }, "no role has this role ID"},
 		"wrapped no TTL":   {func(s *vaulttest.Server) { s.WrappedSecretID("nobody", 0) }, "needs a TTL"},
 		"unbound role": {func(s *vaulttest.Server) {
 			id, _ := s.AppRole("a", vaulttest.AppRoleSpec{NoBindSecretID: true})
@@ -160,7 +160,7 @@ func TestAuthSetUpThatIsWrong(t *testing.T) {
 		"user name":   {func(s *vaulttest.Server) { s.Userpass("-", "x", vaulttest.UserpassSpec{}) }, `no name like "-"`},
 		"no password": {func(s *vaulttest.Server) { s.Userpass("bob", "", vaulttest.UserpassSpec{}) }, "the password is empty"},
 		"user's TTL": {
-			func(s *vaulttest.Server) { s.Userpass("bob", "x", vaulttest.UserpassSpec{TokenTTL: -1}) }, "'token_ttl' cannot be negative",
+			func(s *vaulttest.Server) { s.Userpass("bob", "x", vaulttest.UserpassSpec{TokenTTL: -1}) }, "TokenTTL -1ns is negative",
 		},
 		"user elsewhere": {
 			func(s *vaulttest.Server) { s.Userpass("bob", "x", vaulttest.UserpassSpec{Mount: "approle"}) }, "which is no userpass",

@@ -56,7 +56,7 @@ func (s *Server) AWS(spec AWSSpec) {
 	s.tb.Helper()
 	s.lock()
 	defer s.unlock()
-	if m := s.mount("auth/"+cmp.Or(spec.Mount, "aws"), "aws"); m != nil {
+	if m := s.authMount(spec.Mount, "aws"); m != nil {
 		e, _ := m.engine.(*awsMethod)
 		e.config = spec
 	}
@@ -81,7 +81,7 @@ func (s *Server) AWSRole(role string, spec AWSRoleSpec) {
 	}
 	s.lock()
 	defer s.unlock()
-	m := s.mount("auth/"+cmp.Or(spec.Mount, "aws"), "aws")
+	m := s.authMount(spec.Mount, "aws")
 	if m == nil {
 		return
 	}

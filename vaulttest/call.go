@@ -29,12 +29,11 @@ type call struct {
 }
 
 // handle answers a request that no fault has stopped.
-func (s *Server) handle(c *call, req *http.Request) reply {
+func (s *Server) handle(c *call, bad *reply) reply {
 	if !c.api {
 		return unmodelled("paths outside /v1/")
 	}
-	// The body first: reading it may block, and the lock must not.
-	if bad := c.read(req); bad != nil {
+	if bad != nil {
 		return *bad
 	}
 	s.lock()

@@ -37,6 +37,10 @@ func (s *Server) DynamicRole(mount, role string, spec RoleSpec) {
 		s.tb.Fatalf("vaulttest: DynamicRole: Vault has no role %q", role)
 		return
 	}
+	if why := unfit(term{"DefaultTTL", spec.DefaultTTL}, term{"MaxTTL", spec.MaxTTL}); why != "" {
+		s.tb.Fatalf("vaulttest: DynamicRole %q: %s", role, why)
+		return
+	}
 	s.lock()
 	defer s.unlock()
 	e := s.databaseEngineAt(mount)

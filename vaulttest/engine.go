@@ -1,6 +1,7 @@
 package vaulttest
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -88,7 +89,10 @@ func (m *mount) displayName(who string) string {
 // mount returns the engine at path, mounted if need be, or ends the test if one of another kind is
 // there. The caller holds mu.
 func (s *Server) mount(path, kind string) *mount {
-	path = slashed(path)
+	s.tb.Helper()
+	if path = s.mountPath(path); path == "" {
+		return nil
+	}
 	m := s.mounts[path]
 	if m == nil {
 		m = &mount{path: path, kind: kind, uuid: newUUID(), engine: engines[kind]()}
@@ -103,6 +107,31 @@ func (s *Server) mount(path, kind string) *mount {
 		return nil
 	}
 	return m
+}
+
+// authMount is mount for the auth method at a spec's Mount, which is below auth/; empty: where Vault
+// mounts the kind by itself. The caller holds mu.
+func (s *Server) authMount(path, kind string) *mount {
+	s.tb.Helper()
+	if path = s.mountPath(cmp.Or(path, kind)); path == "" {
+		return nil
+	}
+	if below, found := strings.CutPrefix(path, "auth/"); found {
+		s.tb.Fatalf("vaulttest: Mount is without auth/: %q", strings.TrimSuffix(below, "/"))
+		return nil
+	}
+	return s.mount("auth/"+path, kind)
+}
+
+// mountPath is a mount's path as the test gives it, with a slash at its end alone; without anything
+// in it, it ends the test and is empty.
+func (s *Server) mountPath(path string) string {
+	s.tb.Helper()
+	if path = slashed(path); path == "/" {
+		s.tb.Fatalf("vaulttest: the path of a mount is empty")
+		return ""
+	}
+	return path
 }
 
 // mountOf returns the mount that serves path, the longest that fits, or nil.

@@ -46,7 +46,8 @@ type Fault struct {
 	// Delay lets that much time pass first, by the clock of the test (of the bubble, in one). A
 	// request whose context ends meanwhile goes no further.
 	Delay time.Duration
-	// Hang holds the request until its context or the fault ends.
+	// Hang holds the request until its context or the fault ends. A request that was made in a
+	// bubble must be let go in it.
 	Hang bool
 	// After makes Status, Delay and Hang strike when the request has taken effect already, instead
 	// of before: a proxy that fails on the way back.

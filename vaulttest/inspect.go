@@ -80,11 +80,7 @@ func sameMethod(a, b string) bool {
 func (s *Server) Leases() []LeaseInfo {
 	s.lock()
 	defer s.unlock()
-	living := make([]*lease, 0, len(s.leases))
-	for _, id := range sortedKeys(s.leases) {
-		living = append(living, s.leases[id])
-	}
-	slices.SortStableFunc(living, func(a, b *lease) int { return a.issued.Compare(b.issued) })
+	living := byAge(s.leases)
 	out := make([]LeaseInfo, len(living))
 	for i, l := range living {
 		out[i] = LeaseInfo{l.id, l.path, cloneMap(l.data), l.expires, l.end(), l.via.accessor}
@@ -109,16 +105,11 @@ func (s *Server) Alive(username string) bool {
 func (s *Server) Tokens() []TokenInfo {
 	s.lock()
 	defer s.unlock()
-	living := make([]*token, 0, len(s.tokens))
-	for _, id := range sortedKeys(s.tokens) {
-		if id != s.rootID {
-			living = append(living, s.tokens[id])
+	var out []TokenInfo
+	for _, t := range byAge(s.tokens) {
+		if t.id != s.rootID && !t.spent { // a spent one dies with the request that is under way
+			out = append(out, TokenInfo{t.accessor, slices.Clone(t.policies), t.kind(), t.path, t.expires, t.uses})
 		}
-	}
-	slices.SortStableFunc(living, func(a, b *token) int { return a.issued.Compare(b.issued) })
-	out := make([]TokenInfo, len(living))
-	for i, t := range living {
-		out[i] = TokenInfo{t.accessor, slices.Clone(t.policies), t.kind(), t.path, t.expires, t.uses}
 	}
 	return out
 }

@@ -89,6 +89,10 @@ func (spec JWTRoleSpec) refusal() string {
 			}
 		}
 	}
+	// Negative ones are none.
+	if why := unfit(term{"ExpirationLeeway", max(spec.ExpirationLeeway, 0)}, term{"NotBeforeLeeway", max(spec.NotBeforeLeeway, 0)}, term{"ClockSkewLeeway", max(spec.ClockSkewLeeway, 0)}); why != "" {
+		return why
+	}
 	return spec.params().refusal()
 }
 
@@ -107,7 +111,7 @@ func (s *Server) JWT(spec JWTSpec) {
 	}
 	s.lock()
 	defer s.unlock()
-	if m := s.mount("auth/"+cmp.Or(spec.Mount, "jwt"), "jwt"); m != nil {
+	if m := s.authMount(spec.Mount, "jwt"); m != nil {
 		e, _ := m.engine.(*jwtMethod)
 		e.config = &spec
 	}
@@ -137,7 +141,7 @@ func (s *Server) JWTRole(role string, spec JWTRoleSpec) {
 	}
 	s.lock()
 	defer s.unlock()
-	if m := s.mount("auth/"+cmp.Or(spec.Mount, "jwt"), "jwt"); m != nil {
+	if m := s.authMount(spec.Mount, "jwt"); m != nil {
 		e, _ := m.engine.(*jwtMethod)
 		e.roles[role] = &spec
 	}

@@ -87,7 +87,7 @@ func (s *Server) KubernetesRole(role string, spec KubernetesRoleSpec) {
 	}
 	s.lock()
 	defer s.unlock()
-	if m := s.mount("auth/"+cmp.Or(spec.Mount, "kubernetes"), "kubernetes"); m != nil {
+	if m := s.authMount(spec.Mount, "kubernetes"); m != nil {
 		e, _ := m.engine.(*kubernetesMethod)
 		e.roles[role] = &spec
 	}

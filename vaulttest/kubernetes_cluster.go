@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"slices"
 	"time"
@@ -23,11 +24,19 @@ type cluster struct {
 
 // ServiceAccountToken returns a token of a Kubernetes service account as a pod finds it in its volume,
 // signed by the server's own cluster. The account is made if need be. Without audiences it has that of
-// the cluster's API server. A negative ttl gives a token that has expired.
+// the cluster's API server. A negative ttl gives a token that has expired; zero is refused.
 func (s *Server) ServiceAccountToken(namespace, name string, ttl time.Duration, audiences ...string) string {
 	s.tb.Helper()
 	if namespace == "" || name == "" {
 		s.tb.Fatalf("vaulttest: ServiceAccountToken: a service account has a namespace and a name, not %q and %q", namespace, name)
+		return ""
+	}
+	why := unfit(term{"ttl", ttl.Abs()})
+	if ttl == 0 {
+		why = "ttl is zero; a negative one gives a token that has expired"
+	}
+	if why != "" {
+		s.tb.Fatalf("vaulttest: ServiceAccountToken: %s", why)
 		return ""
 	}
 	s.lock()
@@ -70,8 +79,10 @@ func (s *Server) DeleteServiceAccount(namespace, name string) {
 // helps. The key is an *rsa.PublicKey or *ecdsa.PublicKey.
 func (s *Server) KubernetesKey(key crypto.PublicKey) {
 	s.tb.Helper()
-	if why := unusableKey(key); why != "" {
-		s.tb.Fatalf("vaulttest: KubernetesKey: %s", why)
+	switch key.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey:
+	default:
+		s.tb.Fatalf("vaulttest: KubernetesKey: a cluster signs with RSA or ECDSA: *rsa.PublicKey or *ecdsa.PublicKey, not %T", key)
 		return
 	}
 	s.lock()

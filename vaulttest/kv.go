@@ -2,6 +2,7 @@ package vaulttest
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,8 @@ func (s *Server) MountKV1(path string) {
 }
 
 // PutKV writes a secret, whatever check-and-set its engine asks for, and returns its new version; 0
-// in KV version 1. Numbers keep their exact value: the data goes through JSON as a client's would.
+// in KV version 1. Numbers keep their exact value: the data goes through JSON as a client's would. The
+// path is as in "vault kv put", without data/, which would be a folder of that name.
 func (s *Server) PutKV(mount, path string, data map[string]any) (version int) {
 	s.tb.Helper()
 	text, err := json.Marshal(data)
@@ -102,17 +104,21 @@ func (s *Server) endKV(method, mount, path string, versions []int, end func(*kv2
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	path = strings.Trim(path, "/")
+	missing := fmt.Sprintf("at %q there is no secret %q", mount, path)
+	if len(versions) > 0 {
+		missing += fmt.Sprintf(" with versions %v", versions)
+	}
 	switch e := s.kvEngine(method, mount).(type) {
 	case *kv1Engine:
 		if len(versions) > 0 || e.secrets[path] == nil {
-			s.tb.Fatalf("vaulttest: %s: at %q there is no secret %q with versions %v", method, mount, path, versions)
+			s.tb.Fatalf("vaulttest: %s: %s", method, missing)
 			return
 		}
 		delete(e.secrets, path)
 	case *kv2Engine:
 		k := e.keys[path]
 		if k == nil || slices.ContainsFunc(versions, func(n int) bool { return k.versions[n] == nil }) {
-			s.tb.Fatalf("vaulttest: %s: at %q there is no secret %q with versions %v", method, mount, path, versions)
+			s.tb.Fatalf("vaulttest: %s: %s", method, missing)
 			return
 		}
 		end(e, k)
@@ -122,10 +128,14 @@ func (s *Server) endKV(method, mount, path string, versions []int, end func(*kv2
 // kvEngine returns the KV engine at mount, or ends the test. The caller holds mu.
 func (s *Server) kvEngine(method, mount string) engine {
 	s.tb.Helper()
-	if m := s.mounts[slashed(mount)]; m != nil && m.typ() == "kv" {
+	path := s.mountPath(mount)
+	if path == "" {
+		return nil
+	}
+	if m := s.mounts[path]; m != nil && m.typ() == "kv" {
 		return m.engine
 	}
-	s.tb.Fatalf("vaulttest: %s: no KV engine at %q", method, mount)
+	s.tb.Fatalf("vaulttest: %s: no KV engine at %q; MountKV2 or MountKV1 makes one", method, mount)
 	return nil
 }
 

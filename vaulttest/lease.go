@@ -8,6 +8,8 @@ import (
 
 // lease is a living lease: a dead one is not in Server.leases.
 type lease struct {
+	made
+
 	id, path        string
 	terms           *leaseTerms // of its role, which may change while the lease lives
 	renewable       bool
@@ -41,7 +43,7 @@ func (c *call) addLease(terms *leaseTerms, data map[string]any) (l *lease, grant
 	granted, warnings, _ = grantTTL(c.now, time.Time{}, 0, terms.ttl, 0, terms.max, 0)
 	l = &lease{
 		id: c.path + "/" + randomText(24), path: c.path, terms: terms, data: data, owner: c.token, via: c.token,
-		issued: c.now, expires: c.now.Add(granted),
+		issued: c.now, expires: c.now.Add(granted), made: c.s.number(),
 	}
 	if c.token.batch {
 		l.owner = c.token.parent // a batch token is stored nowhere, so nothing hangs on it
@@ -72,7 +74,10 @@ func (c *call) renew(l *lease, increment time.Duration) (granted time.Duration, 
 	granted, warnings, err = grantTTL(c.now, l.issued, increment, l.terms.ttl, 0, l.terms.max, 0)
 	if err == nil && l.terms.renew != nil {
 		renew := l.terms.renew
-		c.s.outside(func() { err = renew() })
+		if c.s.outside(func() { err = renew() }); err == nil {
+			c.now = c.s.now()
+			granted, warnings, err = grantTTL(c.now, l.issued, increment, l.terms.ttl, 0, l.terms.max, 0)
+		}
 	}
 	switch {
 	case err != nil:

@@ -150,8 +150,8 @@ func keyList(mountType string, keys []string) reply {
 // leaseIDs returns the IDs of all leases, those of tokens included.
 func (s *Server) leaseIDs() []string {
 	ids := sortedKeys(s.leases)
-	for _, id := range sortedKeys(s.tokens) {
-		if t := s.tokens[id]; !t.batch && id != s.rootID {
+	for _, t := range byAge(s.tokens) {
+		if !t.batch && t.id != s.rootID {
 			ids = append(ids, t.leaseID())
 		}
 	}
@@ -175,8 +175,11 @@ func (s *Server) leasesBelow(prefix string) []string {
 // leaseID is the ID of the lease that Vault keeps for a service token, which administrators see in
 // lists: the token's path with a hash of the token.
 func (t *token) leaseID() string {
-	hash := sha256.Sum256([]byte(t.id))
-	return t.path + "/h" + hex.EncodeToString(hash[:])
+	if t.hash == "" {
+		hash := sha256.Sum256([]byte(t.id))
+		t.hash = hex.EncodeToString(hash[:])
+	}
+	return t.path + "/h" + t.hash
 }
 
 // tokenOfLease returns the token whose own lease has this ID, or nil.

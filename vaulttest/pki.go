@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"crypto/ecdsa"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -44,9 +45,18 @@ func (s *Server) PKIRole(mount, role string, spec PKIRoleSpec) {
 		spec.KeyType = "ec"
 	}
 	bits, known := pkiKeyBits[spec.KeyType]
+	why := unfit(term{"TTL", spec.TTL}, term{"MaxTTL", spec.MaxTTL})
+	for _, domain := range spec.AllowedDomains {
+		if domain != strings.ToLower(domain) {
+			why = fmt.Sprintf("AllowedDomains has %q, which is not in lower case", domain)
+		}
+	}
 	switch {
+	case why != "":
+		s.tb.Fatalf("vaulttest: PKIRole %s: %s", role, why)
+		return
 	case !known:
-		s.tb.Fatalf("vaulttest: PKIRole %s: no key type %q", role, spec.KeyType)
+		s.tb.Fatalf("vaulttest: PKIRole %s: no key type %q; there are %s", role, spec.KeyType, strings.Join(sortedKeys(pkiKeyBits), ", "))
 		return
 	case spec.KeyBits == 0 && bits != nil:
 		spec.KeyBits = bits[0]

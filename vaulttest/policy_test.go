@@ -2,6 +2,7 @@ package vaulttest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -42,7 +43,7 @@ func TestBadPolicyEndsTheTest(t *testing.T) {
 		func(s *vaulttest.Server) { s.Policy("root") },
 		func(s *vaulttest.Server) { s.Policy("p", vaulttest.Rule{Path: "a", Capabilities: []string{"fly"}}) },
 		func(s *vaulttest.Server) { s.Wrap(nil, 0) },
-		func(s *vaulttest.Server) { s.Wrap(map[string]any{"f": func() {}}, 1) },
+		func(s *vaulttest.Server) { s.Wrap(map[string]any{"f": func() {}}, time.Minute) },
 	} {
 		tb := &notingTB{TB: t}
 		set(vaulttest.New(tb))

@@ -30,7 +30,7 @@ func newCall(s *Server, req *http.Request) *call {
 		Method: c.method, Path: c.path, Time: s.now(),
 		Namespace: strings.Trim(req.Header.Get("X-Vault-Namespace"), "/"),
 	}
-	if t := s.tokens[c.tokenID]; t != nil {
+	if t := s.tokens[c.tokenID]; t != nil && (t.end().IsZero() || entry.Time.Before(t.end())) {
 		entry.Accessor = t.accessor
 	}
 	c.index = len(s.log)

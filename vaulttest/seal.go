@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Seal makes the server answer 503 to everything but sys/health, sys/seal-status and their like,
@@ -23,8 +24,14 @@ func (s *Server) Unseal() { s.setSealed(false) }
 func (s *Server) setSealed(sealed bool) {
 	s.lock()
 	defer s.unlock()
+	if s.sealed && !sealed {
+		s.opens()
+	}
 	s.sealed = sealed
 }
+
+// opens notes that the server works again: what came due meanwhile is due now.
+func (s *Server) opens() { s.opened, s.next = s.now(), time.Time{} }
 
 // UnsealKey returns the only key of the seal, which sys/unseal takes.
 func (s *Server) UnsealKey() string { return s.unsealKey }
@@ -179,6 +186,7 @@ func (c *call) unseal() reply {
 		return fail(http.StatusBadRequest, "unable to retrieve stored keys: invalid key: failed to decrypt keys from storage: error decrypting seal wrapped value\nerror decrypting using seal shamir: cipher: message authentication failed")
 	default:
 		c.s.sealed = false
+		c.s.opens()
 	}
 	return c.sealStatus()
 }

@@ -1,7 +1,9 @@
 package vaulttest
 
 import (
+	"cmp"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -36,6 +38,7 @@ type Server struct {
 	// for a mutex stops the bubble's clock.
 	mu       sync.Mutex
 	closed   bool
+	closes   int // how often
 	sealed   bool
 	offset   time.Duration
 	next     time.Time // nothing expires before it; zero: not known
@@ -50,6 +53,8 @@ type Server struct {
 	waiting  map[*waiter]struct{}
 	cluster  cluster
 	awsKeys  map[string]AWSAccessKeySpec // by ID
+	opened   time.Time                   // when it last came back: unsealed, or restarted
+	count    made                        // of tokens and leases
 	log      []Request
 }
 
@@ -90,12 +95,21 @@ func (s *Server) RootToken() string { return s.rootID }
 // its own, such as one that renews, does not notice. To test that, use a testing/synctest bubble and
 // time.Sleep.
 func (s *Server) Advance(d time.Duration) {
+	s.tb.Helper()
 	if d < 0 {
 		s.tb.Fatalf("vaulttest: Advance(%v): time does not go back", d)
+		return
 	}
 	s.mu.Lock()
-	s.offset += d
+	tooFar := s.offset > math.MaxInt64-d
+	if !tooFar {
+		s.offset += d
+	}
 	s.mu.Unlock()
+	if tooFar {
+		s.tb.Fatalf("vaulttest: Advance(%v): the clock cannot be that far ahead", d)
+		return
+	}
 	s.lock()
 	s.unlock()
 }
@@ -150,15 +164,29 @@ func (s *Server) unlock() {
 	after := s.after
 	s.after = nil
 	s.mu.Unlock()
-	for _, f := range after {
+	defer func() {
+		if len(after) > 0 { // one did not return: the others are for who comes next
+			s.mu.Lock()
+			s.after = append(after, s.after...)
+			s.mu.Unlock()
+		}
+	}()
+	for len(after) > 0 {
+		f := after[0]
+		after = after[1:]
 		f()
 	}
 }
 
 // outside runs the test's code without mu, so that it may call the server's methods.
 func (s *Server) outside(f func()) {
+	// Also when f, or a callback that unlock runs, does not return: the caller unlocks. What is in
+	// before waits for the next lock.
+	defer func() {
+		s.mu.Lock()
+		s.expire()
+	}()
 	s.unlock()
-	defer s.lock() // also when f panics: the caller unlocks
 	f()
 }
 
@@ -168,25 +196,25 @@ func (s *Server) expire() {
 	if !s.next.IsZero() && now.Before(s.next) {
 		return
 	}
-	var due []func()
-	var when []time.Time
+	type end struct {
+		at     time.Time
+		age    made
+		revoke func()
+	}
+	var due []end
 	for _, t := range s.tokens {
 		if t.expired(now) {
-			due, when = append(due, func() { s.revokeToken(t) }), append(when, t.expires)
+			due = append(due, end{t.expires, t.made, func() { s.revokeToken(t) }})
 		}
 	}
 	for _, l := range s.leases {
 		if !now.Before(l.expires) {
-			due, when = append(due, func() { s.revokeLease(l) }), append(when, l.expires)
+			due = append(due, end{l.expires, l.made, func() { s.revokeLease(l) }})
 		}
 	}
-	order := make([]int, len(due))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return when[a].Compare(when[b]) })
-	for _, i := range order {
-		due[i]()
+	slices.SortFunc(due, func(a, b end) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.age, b.age)) })
+	for _, e := range due {
+		e.revoke()
 	}
 	// With nothing left that expires, look again in a while rather than each time; what is
 	// created later brings the moment forward (see soon).
@@ -209,6 +237,23 @@ func (s *Server) soon(t time.Time) {
 	if !t.IsZero() && t.Before(s.next) {
 		s.next = t
 	}
+}
+
+// made is the number of a token or lease in the order in which the server made them, where times are
+// alike, as all are in a bubble that stands still.
+type made int
+
+func (n made) age() made { return n }
+
+// byAge returns tokens or leases, the oldest first.
+func byAge[V interface{ age() made }](of map[string]V) []V {
+	return slices.SortedFunc(maps.Values(of), func(a, b V) int { return cmp.Compare(a.age(), b.age()) })
+}
+
+// number is the next in the order of what the server makes. The caller holds mu.
+func (s *Server) number() made {
+	s.count++
+	return s.count
 }
 
 // sortedKeys returns a map's keys in order, for answers that must not depend on chance.

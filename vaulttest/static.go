@@ -16,9 +16,11 @@ type StaticSpec struct {
 	// RotationPeriod is how long a password lasts, five seconds at least; zero: 24 hours.
 	RotationPeriod time.Duration
 	// Rotate sets a new password, for instance in a real database; nil: there is nothing to do. The
-	// server has no goroutine that waits for rotations: the next request or inspection calls it
-	// once for each that has come due, before it looks at anything else. After an error the old
-	// password is still the one that readers get, and ten seconds later there is another attempt.
+	// server has no goroutine that waits for rotations: the next request or inspection calls it,
+	// before it looks at anything else, and once for all periods that have gone by. A server that is
+	// sealed or closed rotates when it is back. After an error the old password is still the one
+	// that readers get, and ten seconds later there is another attempt. It may be called at the
+	// same time by requests to rotate-role.
 	Rotate func(username, password string) error
 }
 
@@ -39,8 +41,17 @@ func (s *Server) StaticRole(mount, role string, spec StaticSpec) {
 	if spec.RotationPeriod == 0 {
 		spec.RotationPeriod = 24 * time.Hour
 	}
-	if spec.Username == "" || spec.RotationPeriod < 5*time.Second || !pathName.MatchString(role) {
-		s.tb.Fatalf("vaulttest: StaticRole: Vault has no role %q with the username %q and a rotation period of %v", role, spec.Username, spec.RotationPeriod)
+	why := unfit(term{"RotationPeriod", spec.RotationPeriod})
+	switch {
+	case !pathName.MatchString(role):
+		why = "Vault takes no name like this"
+	case spec.Username == "":
+		why = "Username is empty"
+	case why == "" && spec.RotationPeriod < 5*time.Second:
+		why = fmt.Sprintf("RotationPeriod %v is less than Vault's 5 s", spec.RotationPeriod)
+	}
+	if why != "" {
+		s.tb.Fatalf("vaulttest: StaticRole %q: %s", role, why)
 		return
 	}
 	s.lock()
@@ -64,7 +75,11 @@ func (s *Server) rotate(r *staticRole, now time.Time) error {
 		password = randomText(20)
 	}
 	r.rotating = true
-	defer func() { r.rotating = false }()
+	r.next = s.now().Add(rotateAgain) // unless it succeeds, or if Rotate does not return
+	defer func() {
+		r.rotating = false
+		s.soon(r.next)
+	}()
 	var err error
 	if r.spec.Rotate != nil {
 		s.outside(func() { err = r.spec.Rotate(r.spec.Username, password) })
@@ -75,25 +90,32 @@ func (s *Server) rotate(r *staticRole, now time.Time) error {
 			r.attempted = ""
 		}
 		r.next = s.now().Add(rotateAgain)
-		s.soon(r.next)
 		return fmt.Errorf("error setting credentials: %w", pluginError{err})
 	}
 	r.password, r.attempted, r.rotated, r.next = password, "", now, now.Add(r.spec.RotationPeriod)
-	s.soon(r.next)
 	return nil
 }
 
 // pass implements clocked.
 func (e *databaseEngine) pass(s *Server, now time.Time) (next time.Time) {
+	if s.sealed || s.closed {
+		return time.Time{} // a Vault that is down rotates nothing
+	}
 	for _, name := range sortedKeys(e.static) {
 		r := e.static[name]
 		switch {
 		case r.rotating:
 		case !now.Before(r.next):
+			// Once for all periods that have gone by, as of the last, or of when the server came
+			// back: a short period and a long Advance must not take for ever.
+			at := now.Add(-(now.Sub(r.next) % r.spec.RotationPeriod))
+			if at.Before(s.opened) {
+				at = s.opened
+			}
 			r.rotating = true
 			s.before = append(s.before, func() {
 				if e.static[name] == r {
-					_ = s.rotate(r, r.next) // Vault, too, tells nobody: readers go on with the old password
+					_ = s.rotate(r, at) // Vault, too, tells nobody: readers go on with the old password
 				}
 			})
 		case next.IsZero() || r.next.Before(next):

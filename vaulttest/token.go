@@ -9,7 +9,10 @@ import (
 
 // token is a living token: a dead one is not in Server.tokens.
 type token struct {
+	made
+
 	id, accessor, entityID string
+	hash                   string // of the ID, once it was asked for; see leaseID
 	path, display          string // where it came from
 	batch, renewable       bool
 	spent                  bool // its last use is under way
@@ -41,9 +44,10 @@ type TokenSpec struct {
 	// Policies of the token; "default" comes with them unless NoDefaultPolicy.
 	Policies        []string
 	NoDefaultPolicy bool
-	// TTL is what the token has at first and after a renewal that names no increment. MaxTTL bounds
-	// all renewals together, as an auth method's role does; ExplicitMaxTTL does so for periodic
-	// tokens too. With Period the token can be renewed for ever, for a period at a time.
+	// TTL is what the token has at first and after a renewal that names no increment: at most 32
+	// days, the mount's maximum. MaxTTL bounds all renewals together, as an auth method's role does;
+	// ExplicitMaxTTL does so for periodic tokens too. With Period the token can be renewed for ever,
+	// for a period at a time. Each is zero, for none, or a second and more.
 	TTL, MaxTTL, ExplicitMaxTTL, Period time.Duration
 	// NumUses is the number of requests that the token is good for; zero: without limit.
 	NumUses      int
@@ -60,6 +64,14 @@ type TokenSpec struct {
 // CreateToken makes a token, as an administrator would, and returns it.
 func (s *Server) CreateToken(spec TokenSpec) string {
 	s.tb.Helper()
+	why := unfit(term{"TTL", spec.TTL}, term{"MaxTTL", spec.MaxTTL}, term{"ExplicitMaxTTL", spec.ExplicitMaxTTL}, term{"Period", spec.Period})
+	if spec.NumUses < 0 {
+		why = "NumUses is negative"
+	}
+	if why != "" {
+		s.tb.Fatalf("vaulttest: CreateToken: %s", why)
+		return ""
+	}
 	s.lock()
 	defer s.unlock()
 	t := &token{
@@ -140,6 +152,7 @@ func (s *Server) addToken(t *token) []string {
 	if !t.batch {
 		t.accessor = randomText(24)
 	}
+	t.made = s.number()
 	if t.parent != nil {
 		t.parent.children = append(t.parent.children, t)
 	}
@@ -181,8 +194,8 @@ func (s *Server) revokeToken(t *token) {
 		return
 	}
 	delete(s.tokens, t.id)
-	for _, id := range sortedKeys(t.leases) {
-		s.revokeLease(t.leases[id])
+	for _, l := range byAge(t.leases) {
+		s.revokeLease(l)
 	}
 	for _, child := range slices.Clone(t.children) {
 		s.revokeToken(child)

@@ -14,25 +14,20 @@ type tokenParams struct {
 	kind                                string
 }
 
-// refusal is what Vault says to parameters that do not go together; empty: nothing.
+// refusal tells what is wrong with parameters, in Vault's words where it has them; empty: nothing.
 func (p tokenParams) refusal() string {
+	why := unfit(term{"TokenTTL", p.ttl}, term{"TokenMaxTTL", p.maxTTL}, term{"TokenExplicitMaxTTL", p.explicitMaxTTL}, term{"TokenPeriod", p.period})
 	switch {
+	case why != "":
+		return why
 	case p.kind != "" && p.kind != "default" && p.kind != "service" && p.kind != "batch":
 		return fmt.Sprintf("invalid 'token_type' value %q", p.kind)
-	case p.maxTTL < 0:
-		return "'token_max_ttl' cannot be negative"
-	case p.explicitMaxTTL < 0:
-		return "'token_explicit_max_ttl' cannot be negative"
-	case p.period < 0:
-		return "'token_period' cannot be negative"
 	case p.numUses < 0:
 		return "'token_num_uses' cannot be negative"
 	case p.kind == "batch" && p.period != 0:
 		return "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens"
 	case p.kind == "batch" && p.numUses != 0:
 		return "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count"
-	case p.ttl < 0:
-		return "'token_ttl' cannot be negative"
 	case p.maxTTL > 0 && p.ttl > p.maxTTL:
 		return "'token_ttl' cannot be greater than 'token_max_ttl'"
 	}

@@ -35,9 +35,12 @@ func (s *Server) TransitKey(mount, name string, spec TransitKeySpec) {
 	typ, known := transitTypes[spec.Type]
 	switch {
 	case !known:
-		s.tb.Fatalf("vaulttest: TransitKey: no key type %q", spec.Type)
+		s.tb.Fatalf("vaulttest: TransitKey: no key type %q; there are %s", spec.Type, strings.Join(sortedKeys(transitTypes), ", "))
 		return
-	case spec.Derived && !typ.derives, spec.Convergent && (!spec.Derived || !typ.aead):
+	case spec.Convergent && !spec.Derived:
+		s.tb.Fatalf("vaulttest: TransitKey: Convergent needs Derived")
+		return
+	case spec.Derived && !typ.derives, spec.Convergent && !typ.aead:
 		s.tb.Fatalf("vaulttest: TransitKey: keys of type %s have no such derivation", spec.Type)
 		return
 	case spec.KeySize != 0 && (spec.Type != "hmac" || spec.KeySize < 32 || spec.KeySize > 512):
@@ -57,7 +60,11 @@ func (s *Server) RotateTransitKey(mount, name string) (version int) {
 	s.tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.mounts[slashed(mount)]; m != nil {
+	path := s.mountPath(mount)
+	if path == "" {
+		return 0
+	}
+	if m := s.mounts[path]; m != nil {
 		if e, isTransit := m.engine.(*transitEngine); isTransit && e.keys[name] != nil {
 			e.keys[name].rotate(s.now())
 			return e.keys[name].latest()

@@ -57,6 +57,9 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	select {
 	case <-ctx.Done():
+		if req.Body != nil {
+			_ = req.Body.Close() // the goroutine may be reading it
+		}
 		return nil, ctx.Err()
 	case r := <-done:
 		if r.err != nil {
@@ -161,6 +164,7 @@ func dropConnection(w http.ResponseWriter, reset bool) {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
+	s.closes++
 	for w := range s.waiting {
 		delete(s.waiting, w)
 		w.end <- io.EOF
@@ -183,10 +187,11 @@ func (s *Server) Restart() {
 	s.Close()
 	s.mu.Lock()
 	s.closed = false
+	s.opens()
 	s.mu.Unlock()
 	s.netMu.Lock()
 	defer s.netMu.Unlock()
-	if s.hostPort != "" {
+	if s.hostPort != "" && s.httpd == nil {
 		s.listen(s.hostPort)
 	}
 }
@@ -208,10 +213,16 @@ func (s *Server) serve(req *http.Request) reply {
 	}
 	c := newCall(s, req)
 	f := s.takeFault(c.method, c.path)
+	closes := s.closes
 	s.mu.Unlock()
 
-	r := s.withFault(req.Context(), f, func() reply { return s.handle(c, req) })
+	// Before a fault holds it: net/http sees that a client has left once the body is read.
+	bad := c.read(req)
+	r := s.withFault(req.Context(), f, func() reply { return s.handle(c, bad) })
 	s.mu.Lock()
+	if s.closes != closes {
+		r = reply{err: io.EOF}
+	}
 	s.log[c.index].Status = r.status
 	s.mu.Unlock()
 	return r

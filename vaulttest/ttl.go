@@ -68,6 +68,26 @@ func durationText(d time.Duration) string {
 
 var errPastMax = errors.New("past the max TTL, cannot renew")
 
+// term is a duration of the test's own set-up, with its name there.
+type term struct {
+	name string
+	time.Duration
+}
+
+// unfit tells which of the terms Vault, which has whole seconds, cannot have; empty: none. Below a
+// second is most often a number of seconds that has become nanoseconds.
+func unfit(terms ...term) string {
+	for _, t := range terms {
+		switch {
+		case t.Duration < 0:
+			return fmt.Sprintf("%s %v is negative", t.name, t.Duration)
+		case t.Duration > 0 && t.Duration < time.Second:
+			return fmt.Sprintf("%s %v is less than a second: a time.Duration, such as 3600*time.Second?", t.name, t.Duration)
+		}
+	}
+	return ""
+}
+
 // remaining is a time to live as Vault's lookups round it; zero without an end.
 func remaining(now, end time.Time) int64 {
 	if end.IsZero() {

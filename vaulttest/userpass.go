@@ -50,12 +50,10 @@ func (s *Server) Userpass(username, password string, spec UserpassSpec) {
 	case why != "":
 		s.tb.Fatalf("vaulttest: Userpass %q: %s", username, why)
 		return
-	case spec.Mount == "":
-		spec.Mount = "userpass"
 	}
 	s.lock()
 	defer s.unlock()
-	m := s.mount("auth/"+spec.Mount, "userpass")
+	m := s.authMount(spec.Mount, "userpass")
 	if m == nil {
 		return
 	}

@@ -24,8 +24,8 @@ type wrapped struct {
 // once and dies after ttl.
 func (s *Server) Wrap(data map[string]any, ttl time.Duration) string {
 	s.tb.Helper()
-	if ttl <= 0 {
-		s.tb.Fatalf("vaulttest: Wrap: a wrapping token needs a TTL, not %v", ttl)
+	if why := unfitWrapping(ttl); why != "" {
+		s.tb.Fatalf("vaulttest: Wrap: %s", why)
 		return ""
 	}
 	kept, err := exactNumbers(data)
@@ -36,6 +36,14 @@ func (s *Server) Wrap(data map[string]any, ttl time.Duration) string {
 	s.lock()
 	defer s.unlock()
 	return s.wrap(ok("system", kept), "sys/wrapping/wrap", ttl).id
+}
+
+// unfitWrapping tells why a wrapping token cannot live for ttl; empty: it can.
+func unfitWrapping(ttl time.Duration) string {
+	if ttl == 0 {
+		return "a wrapping token needs a TTL"
+	}
+	return unfit(term{"ttl", ttl})
 }
 
 // exactNumbers takes data through JSON, as a client's would go.
@@ -60,6 +68,7 @@ func (s *Server) wrap(r reply, path string, ttl time.Duration) *token {
 			"wrapinfo": {"creation_path": path, "creation_time": timeText(now), "creation_ttl": int64(ttl)},
 		},
 	}
+	t.made = s.number()
 	s.tokens[t.id] = t
 	s.soon(t.expires)
 	return t

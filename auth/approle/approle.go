@@ -3,6 +3,27 @@
 // The role-id and the secret-id are read afresh for each login, so a secret-id
 // file that somebody replaces is picked up (failure code A8). A secret-id that is
 // refused is reported and tried again slowly: it may be replaced.
+//
+// A wrapping token is no secret-id, and nothing here unwraps one. A program that
+// is given one unwraps it in a function for [SecretIDFrom], and keeps the result
+// for later logins: a wrapping token is good for one use.
+//
+//	var secretID string
+//	source := approle.SecretIDFrom(func(ctx context.Context) (string, error) {
+//		if secretID == "" {
+//			secret, err := vault.Logical().UnwrapWithContext(ctx, wrappingToken)
+//			if err != nil {
+//				return "", err
+//			}
+//			secretID, _ = secret.Data["secret_id"].(string)
+//		}
+//		return secretID, nil
+//	})
+//
+// Here vault is an *api.Client of the program's own, without a token. A method
+// logs in once at a time, so the function needs no lock. Vault answers 400 if the
+// wrapping token has expired or was used: perhaps by somebody who should not have
+// the secret-id.
 package approle
 
 import (
@@ -37,7 +58,7 @@ func Mount(path string) Option {
 // and SecretIDFrom.
 type SecretID auth.Source
 
-// SecretIDString is a secret-id given as text.
+// SecretIDString is a secret-id given as text; a wrapping token is none.
 func SecretIDString(s string) SecretID { return SecretID(auth.String(s)) }
 
 // SecretIDFile is a secret-id in a file, read afresh for each login.

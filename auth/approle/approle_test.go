@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -35,6 +36,42 @@ func TestTheMethodMayBeMountedElsewhere(t *testing.T) {
 		require.NoError(t, start(t.Context(), server, approle.New(roleID, approle.SecretIDString(secretID), approle.Mount("/team/apps/"))))
 		require.Equal(t, 1, server.Count("POST", "auth/team/apps/login"))
 		require.Error(t, start(t.Context(), server, approle.New(roleID, approle.SecretIDString(secretID))))
+	})
+}
+
+// TestAWrappedSecretIDIsUnwrappedOnce, in the way that the package's documentation
+// shows, and serves more than one login.
+func TestAWrappedSecretIDIsUnwrappedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := vaulttest.New(t)
+		roleID, _ := server.AppRole("app", vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+		wrappingToken := server.WrappedSecretID(roleID, time.Minute)
+		conf := api.DefaultConfig()
+		conf.Address, conf.HttpClient = "http://vault.test", server.Client()
+		vault, err := api.NewClient(conf)
+		require.NoError(t, err)
+		vault.ClearToken()
+
+		var secretID string
+		source := approle.SecretIDFrom(func(ctx context.Context) (string, error) {
+			if secretID == "" {
+				secret, err := vault.Logical().UnwrapWithContext(ctx, wrappingToken)
+				if err != nil {
+					return "", err
+				}
+				secretID, _ = secret.Data["secret_id"].(string)
+			}
+			return secretID, nil
+		})
+		method := approle.New(roleID, source)
+		require.NoError(t, start(t.Context(), server, method))
+		require.NoError(t, start(t.Context(), server, method))
+		require.Equal(t, 1, server.Count("PUT", "sys/wrapping/unwrap"))
+		require.Equal(t, 2, server.Count("PUT", "auth/approle/login"))
+
+		secretID = "" // a program that has restarted comes too late
+		require.ErrorContains(t, start(t.Context(), server, method), "wrapping token is not valid or does not exist")
+		require.Error(t, start(t.Context(), server, approle.New(roleID, approle.SecretIDString(wrappingToken))))
 	})
 }
 
