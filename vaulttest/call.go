@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -132,7 +133,7 @@ func (c *call) serveWithoutToken(m *mount, rest string) *reply {
 			return refused(http.StatusForbidden, "invalid token")
 		}
 	}
-	if m == nil && unmodelledMethod(c.path) {
+	if m == nil && (unmodelledMethod(c.path) || openUnmodelled.MatchString(c.path)) {
 		r = unmodelled(c.path)
 		return &r
 	}
@@ -189,6 +190,9 @@ func (c *call) operation(m *mount) string {
 	}
 	return "none"
 }
+
+// openUnmodelled are paths that Vault opens to all, and that are not modelled.
+var openUnmodelled = regexp.MustCompile(`^(sys/(generate-root/attempt|rekey/init|rekey-recovery-key/init|replication/status|mfa/validate|internal/specs/openapi|internal/ui/(feature-flags|unauthenticated-messages)|storage/raft/bootstrap/challenge)|identity/oidc/(provider/[^/]+/)?\.well-known/.*)$`)
 
 // unmodelledMethod recognises the logins of Vault's other auth methods. Vault would say "permission
 // denied" where they are not mounted, which would send the reader looking for a policy.

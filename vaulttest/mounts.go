@@ -1,6 +1,7 @@
 package vaulttest
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -112,8 +113,10 @@ func (c *call) mountTable(kind, path string) reply {
 	path, tune := strings.CutSuffix(path, "/tune")
 	m := table[path+"/"]
 	switch {
+	case m == nil && tune && kind == "auth":
+		return fail(http.StatusBadRequest, fmt.Sprintf("cannot fetch sysview for path %q", "auth/"+path+"/"))
 	case m == nil && tune:
-		return unmodelled(c.path)
+		return fail(http.StatusBadRequest, fmt.Sprintf("cannot fetch sysview for path %q", path+"/"))
 	case m == nil:
 		return fail(http.StatusBadRequest, unknown+path+"/")
 	case !tune:

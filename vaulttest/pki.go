@@ -113,8 +113,11 @@ var pkiOpen = []string{"ca", "ca/pem", "ca_chain", "crl", "crl/pem", "crl/delta"
 
 // opens implements opener.
 func (e *pkiEngine) opens(rest string) bool {
-	return slices.Contains(pkiOpen, rest) || strings.HasPrefix(rest, "cert/")
+	return slices.Contains(pkiOpen, rest) || strings.HasPrefix(rest, "cert/") || pkiOpenUnmodelled.MatchString(rest)
 }
+
+// pkiOpenUnmodelled are those of them that Vault opens to all.
+var pkiOpenUnmodelled = regexp.MustCompile(`^(issuers/?|issuer/[^/]+/(json|der|pem|crl.*)|(unified-)?ocsp(/.*)?|acme/.*|unified-crl.*|delta-crl)$`)
 
 // pkiUnmodelled are paths of Vault's PKI engine that are not modelled.
 var pkiUnmodelled = regexp.MustCompile(`^(roles|root|intermediate|config|issuers?|keys?|acme|est|cmpv2|tidy|tidy-status|tidy-cancel|ocsp|unified-crl|unified-ocsp|` +

@@ -46,4 +46,7 @@ func TestMountsAreTold(t *testing.T) {
 	c.want(200, `"type":"database"`, s.RootToken(), "GET", "sys/mounts/team/db", "")
 	c.want(501, "does not model", s.RootToken(), "POST", "sys/mounts/other", `{"type":"kv"}`)
 	c.want(501, "does not model", s.RootToken(), "GET", "sys/host-info", "")
+	for _, path := range []string{"sys/replication/status", "sys/rekey/init", "identity/oidc/.well-known/keys"} {
+		c.want(501, "does not model", "", "GET", path, "") // open to all, so that a 403 would mislead
+	}
 }

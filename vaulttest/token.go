@@ -27,6 +27,7 @@ type token struct {
 	maxTTL, explicitMax, period time.Duration
 	uses                        int // left; 0: without limit, or spent
 	limited                     bool
+	bornOrphan                  bool          // which renewals show, though it may have become one
 	firstUses                   int           // which renewals show
 	firstPeriod                 time.Duration // which lookups show, whatever the role's is by then
 
@@ -125,6 +126,7 @@ func (s *Server) addToken(t *token) []string {
 	t.issued = s.now()
 	t.leases = map[string]*lease{}
 	t.limited = t.uses > 0
+	t.bornOrphan = t.parent == nil
 	t.firstUses, t.firstPeriod = t.uses, t.period
 	var warnings []string
 	if t.forever() {
@@ -217,7 +219,7 @@ func (t *token) auth(granted time.Duration) *authInfo {
 	return &authInfo{
 		ClientToken: t.id, Accessor: t.accessor, Policies: t.policies, TokenPolicies: t.policies,
 		Metadata: t.meta, LeaseDuration: int64(granted.Seconds()), Renewable: t.renewable,
-		EntityID: t.entityID, TokenType: t.kind(), Orphan: t.parent == nil, NumUses: t.firstUses,
+		EntityID: t.entityID, TokenType: t.kind(), Orphan: t.bornOrphan, NumUses: t.firstUses,
 	}
 }
 

@@ -93,7 +93,7 @@ func TestMountsAreListedAlike(t *testing.T) {
 			"sys/mounts", "sys/mounts/secret", "sys/mounts/secret/", "sys/mounts/nothing", "sys/mounts/database", "sys/auth", "sys/auth/approle", "sys/auth/token", "sys/auth/nothing",
 			"sys/internal/ui/mounts", "sys/internal/ui/mounts/secret", "sys/internal/ui/mounts/secret/data/app/x", "sys/internal/ui/mounts/secret/other",
 			"sys/internal/ui/mounts/nothing", "sys/internal/ui/mounts/auth/token", "sys/internal/ui/mounts/auth/token/", "sys/internal/ui/mounts/",
-			"sys/mounts/secret/tune", "sys/auth/token/tune", "sys/mounts/auth/token/tune",
+			"sys/mounts/nothing/tune", "sys/auth/nothing/tune", "sys/mounts/secret/tune", "sys/auth/token/tune", "sys/mounts/auth/token/tune",
 		} {
 			p.play(step{as: who, do: "GET " + what})
 		}

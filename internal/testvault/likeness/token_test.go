@@ -216,6 +216,7 @@ func TestTokenFamilies(t *testing.T) {
 		step{as: "root", do: "POST auth/token/revoke-orphan", body: `{"token":"{child}"}`},
 		step{as: "child", do: "GET auth/token/lookup-self"},
 		step{as: "grandchild", do: "GET auth/token/lookup-self"},
+		step{as: "grandchild", do: "POST auth/token/renew-self"},
 		step{as: "orphan", do: "GET auth/token/lookup-self"},
 		step{as: "batch", do: "GET auth/token/lookup-self"},
 		create("parent", `{"ttl":"1h"}`, "child"),
