@@ -1,5 +1,5 @@
 # The modules. A folder that has no go.mod is passed over.
-MODULES := . internal/testvault examples
+MODULES := . kv/koanfkv internal/testvault examples
 SUITE   := internal/testvault
 
 GOLANGCI_VERSION := v2.15.0
@@ -34,21 +34,28 @@ build: ## Compile everything
 	$(call each,go build ./...)
 
 .PHONY: test
-test: ## Unit tests and the in-memory Vault; needs only Go, about a minute
+test: ## Unit tests and the in-memory Vault; needs only Go, about two minutes once compiled
 	@test -n "$(RACE)" || echo "without the race detector: it needs cgo and a C compiler"
 	$(GOTEST) -modules "$(TESTED)" -- $(RACE) $(FRESH) ./...
 	@test ! -f $(SUITE)/go.mod || (cd $(SUITE) && go vet ./...)
 
+.PHONY: fuzz
+fuzz: ## Fuzz each target for ten seconds; FUZZTIME=1m for longer
+	$(GOTEST) -modules "$(TESTED)" -without vaulttest -fuzz $(or $(FUZZTIME),10s)
+
 .PHONY: integration
-integration: postgres ## Tests against a real Vault and PostgreSQL; the first run builds Vault, about ten minutes
-	cd $(SUITE) && go run ./cmd/vaultbuild
-	$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -p 1 -timeout 30m -parallel 4 ./... # one package at a time: the suite watches the clock
+integration: servers ## Tests against real servers; the first run builds Vault (about ten minutes) and Kubernetes (about seven)
+	$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -p 1 -timeout 30m -parallel 3 ./... # one package at a time, and few tests: the suite watches the clock
 
 .PHONY: soak
 soak: postgres ## Random faults for ten minutes; SOAK=1h for longer, SEED=1 for the same again
-	cd $(SUITE) && go run ./cmd/vaultbuild
+	cd $(SUITE) && go run ./cmd/build vault
 	LEASEHOLD_SOAK=$(or $(SOAK),10m) LEASEHOLD_SOAK_SEED=$(or $(SEED),$$(date +%s)) \
 		$(GOTEST) -modules $(SUITE) -- $(RACE) -count=1 -timeout 24h -run '^TestSoak$$' ./suite
+
+.PHONY: servers
+servers: postgres # Vault and Kubernetes, each built once
+	cd $(SUITE) && go run ./cmd/build vault kubernetes
 
 .PHONY: postgres
 postgres: # PostgreSQL's server programs, for the integration suite
@@ -70,7 +77,7 @@ demo: ## See the library at work in a terminal, in seconds, with nothing to inst
 
 .PHONY: demo-real
 demo-real: postgres ## The same against a real Vault and PostgreSQL, with a query every 100 ms
-	cd $(SUITE) && go run ./cmd/vaultbuild
+	cd $(SUITE) && go run ./cmd/build vault
 	cd examples && go run ./demo -real
 
 .PHONY: mutate
@@ -78,9 +85,10 @@ mutate: ## Break each law of the library and check that its test notices
 	go run ./internal/mutate
 
 .PHONY: lint
-lint: tools ## Check style, formatting and that each go.mod is tidy
+lint: tools ## Check style, formatting, tidiness of each go.mod, and that 32 bits are enough to build
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
 	$(call each,go mod tidy -diff)
+	GOARCH=386 go build ./... # where an int has 32 bits
 	$(call each,"$(GOLANGCI)" run ./...)
 
 .PHONY: fmt

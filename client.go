@@ -28,7 +28,6 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
-	"github.com/seed-f5e1ac40/leasehold/cache"
 	"github.com/seed-f5e1ac40/leasehold/internal/session"
 	"github.com/seed-f5e1ac40/leasehold/kv"
 )
@@ -40,6 +39,7 @@ type Client struct {
 	view    session.View
 	reads   *kv.Reads
 	events  *events
+	loaded  loaded
 	address string
 
 	closeOnce sync.Once
@@ -50,14 +50,13 @@ type Client struct {
 // closeLimit bounds Close whatever its ctx says.
 const closeLimit = 5 * time.Second
 
-// cachedReads bounds the cache of answers that kv.MaxAge may use.
-const cachedReads = 1024
-
 // New logs in and returns a client. It blocks until there is a token, or until ctx ends or
 // would end before the next attempt, and retries what may pass (no connection, a sealed
 // Vault); wrong credentials, a missing permission and a bad configuration are returned at
-// once. ctx is for New alone: the client lives until Close. When ctx is cancelled while a
-// login is under way, New takes up to a second longer, to revoke what that login obtains.
+// once, but for a refusal behind a Vault Proxy ([auth.None]), which is given ten seconds to
+// log in itself. ctx is for New alone: the client lives until Close. When ctx is cancelled
+// while a login is under way, New takes up to a second longer, to revoke what that login
+// obtains.
 func New(ctx context.Context, cfg Config) (*Client, error) {
 	sc, err := cfg.session()
 	if err != nil {
@@ -75,16 +74,19 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	return &Client{
 		session: s,
 		view:    session.View{Session: s, Namespace: sc.Namespace},
-		reads:   cache.NewShared[kv.Key, *kv.Raw](cachedReads),
+		reads:   kv.NewReads(),
 		events:  ev,
 		address: sc.Address,
 		closed:  make(chan struct{}),
 	}, nil
 }
 
-// KV returns the KV version 2 engine mounted at mount, such as "secret". It asks
-// nothing; a wrong mount shows at the first read.
-func (c *Client) KV(mount string) *kv.Store { return kv.NewStore(c.view, c.reads, mount) }
+// KV returns the KV engine mounted at mount, such as "secret" or "team/secret". It asks
+// nothing; a wrong mount shows at the first read, which also finds out the engine's version
+// unless kv.Version1 or kv.Version2 says it.
+func (c *Client) KV(mount string, opts ...kv.StoreOption) *kv.Store {
+	return kv.NewStore(c.view, c.reads, mount, opts...)
+}
 
 // Format writes what the client is for, whatever the verb: without it, fmt would read
 // fields that other goroutines are writing.

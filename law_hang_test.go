@@ -113,6 +113,46 @@ func TestLaw22ALoginThatHangsIsTold(t *testing.T) {
 	})
 }
 
+// TestLaw07ASlowLoginIsWaitedFor like whatever creates something: cut off at half a minute, a server slower than
+// that would make a token each time that nobody knows of.
+// Mutation: a login is waited for as long as a read.
+func TestLaw07ASlowLoginIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour, TokenMaxTTL: time.Hour})
+		w.Fail(vaulttest.Fault{Path: loginPath, Delay: 30 * time.Second, After: true})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		c, err := leasehold.New(ctx, w.config())
+		require.NoError(t, err)
+		require.Len(t, w.Tokens(), 1)
+		time.Sleep(35 * time.Minute) // its renewal, after a third to a half, meets the maximum
+		require.Equal(t, 2, w.logins())
+		require.Empty(t, w.events.of(lease.ReplaceFailed, "token"))
+		require.NoError(t, c.Close(t.Context()))
+		require.Empty(t, w.Tokens())
+	})
+}
+
+// TestLaw03ALoginThatHangsLeavesTimeForAnother before the token's end, where that is near.
+// Mutation: what the token has left is not looked at.
+func TestLaw03ALoginThatHangsLeavesTimeForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Minute, TokenMaxTTL: time.Minute})
+		c := w.start()
+		for range 10 {
+			end := w.Fail(vaulttest.Fault{Path: loginPath, Hang: true, Count: 1})
+			n := w.logins()
+			for w.logins() < n+2 {
+				time.Sleep(time.Second)
+				require.NoError(t, c.Ready())
+			}
+			end()
+			time.Sleep(time.Second)
+			require.NoError(t, c.Ready())
+		}
+	})
+}
+
 // TestLaw22AnExpiryIsToldWhileAReplacementIsUnderWay: once.
 // Mutation: a lease that is worked on is not woken for its end.
 func TestLaw22AnExpiryIsToldWhileAReplacementIsUnderWay(t *testing.T) {

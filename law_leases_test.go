@@ -308,3 +308,20 @@ func TestLaw09SlowAnswersAgeWhatTheyBring(t *testing.T) {
 		})
 	}
 }
+
+// TestC1AStaticRoleIsNotOpenedAsALease: nothing would tell when its password is rotated, and it
+// would be handed out past that. Mutation: what has no lease has no end.
+func TestC1AStaticRoleIsNotOpenedAsALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+		w.StaticRole("database", "app", vaulttest.StaticSpec{Username: "app", RotationPeriod: time.Hour})
+		w.Policy("app", append(appPolicy[:3:3], vaulttest.Rule{Path: "database/static-creds/*", Capabilities: []string{"read"}})...)
+		c := w.start()
+		_, err := dynamic.Open(t.Context(), c, dynamic.Request{Path: "database/static-creds/app"}, func(g *dynamic.Grant) (string, error) {
+			return string(g.Data.Reveal()), nil
+		})
+		require.ErrorContains(t, err, "leasehold: obtain database/static-creds/app: the answer has no lease")
+		require.Equal(t, 1, w.Count("", "database/static-creds/"))
+		require.Empty(t, c.Status().Leases)
+	})
+}

@@ -78,25 +78,26 @@ func TestLaw11AValueThatIsWatchedDuringCloseIsClosed(t *testing.T) {
 func TestLaw18ACallbackThatHangsDoesNotKeepLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{})
-		given := w.CreateToken(vaulttest.TokenSpec{Policies: []string{"app"}, TTL: time.Hour})
+		w.database(vaulttest.RoleSpec{DefaultTTL: time.Hour, MaxTTL: time.Hour, NotRenewable: true})
+		given := w.CreateToken(vaulttest.TokenSpec{Policies: []string{"app"}, TTL: 24 * time.Hour})
 		c := w.start(func(c *leasehold.Config) { c.Auth = token.New(given) })
-		w.open(c)
-		w.open(c)
 		hang := make(chan struct{})
-		n := 0
-		_, err := kv.Watch[settings](t.Context(), c.KV("secret"), "app/config", kv.Every(time.Second), kv.Verify(func(context.Context, settings) error {
-			if n++; n > 1 {
+		var n atomic.Int64
+		w.open(c, dynamic.Verify(func(context.Context, dynamic.UserPass) error {
+			if n.Add(1) > 1 {
 				<-hang
 			}
 			return nil
 		}))
-		require.NoError(t, err)
-		w.PutKV("secret", "app/config", map[string]any{"banner": "new"})
-		time.Sleep(2 * time.Second)
-		err = c.Close(context.Background())
-		t.Log(err)
+		w.database(vaulttest.RoleSpec{DefaultTTL: 12 * time.Hour})
+		w.open(c)
+		w.open(c)
+		time.Sleep(52 * time.Minute) // its successor is being verified
+		require.EqualValues(t, 2, n.Load())
+		err := c.Close(context.Background())
 		left := len(w.Leases())
 		close(hang)
+		require.ErrorContains(t, err, "work still running at close")
 		require.Zero(t, left)
 	})
 }

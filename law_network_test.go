@@ -151,7 +151,7 @@ func TestE4ServersThatDoNotAgreeAreNotFollowedForEver(t *testing.T) {
 		disagree.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		_, err := kv.Get[settings](ctx, c.KV("secret"), "app/config")
+		_, err := kv.Get[settings](ctx, c.KV("secret", kv.Version2()), "app/config")
 		require.ErrorContains(t, err, "do not agree")
 		require.Equal(t, 4, hops)
 		time.AfterFunc(time.Second, func() { disagree.Store(false) })

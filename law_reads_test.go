@@ -82,7 +82,7 @@ func TestLaw06AllWhoMeetADeadTokenAtOnceAreServed(t *testing.T) {
 }
 
 // TestLaw17AFailedLoadChangesNothing: nor what is behind a pointer or in a map.
-// Mutation: it decodes in place.
+// Mutation: it sets what it has.
 func TestLaw17AFailedLoadChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-f5e1ac40/leasehold"
+	"github.com/seed-f5e1ac40/leasehold/auth"
 	"github.com/seed-f5e1ac40/leasehold/auth/approle"
 	"github.com/seed-f5e1ac40/leasehold/auth/token"
 	"github.com/seed-f5e1ac40/leasehold/dynamic"
@@ -68,7 +69,7 @@ func TestLaw17LoadNamesEveryPathThatIsBad(t *testing.T) {
 			Optional string `vault:"secret:app/other#x,optional"`
 			Missing  string `vault:"secret:missing/one#x"`
 			Nested   struct {
-				Also string `vault:"secret:missing/two"`
+				Also settings `vault:"secret:missing/two"`
 			}
 			NoField string `vault:"secret:app/config#nothing"`
 			Kind    int    `vault:"secret:app/config#banner"`
@@ -126,6 +127,14 @@ func TestBadInputGivesOneErrorThatSaysWhatToFix(t *testing.T) {
 		{name: "dead token", do: func(ctx context.Context, w *world, _ *leasehold.Client) error {
 			return newClient(ctx, w, func(c *leasehold.Config) { c.Auth = token.New("hvs.nobodyKnowsThisOne") })
 		}, says: []string{"lookup-self: 403", "the given token is revoked, expired or mistyped"}, asks: 1},
+		{name: "token without lookup-self", do: func(ctx context.Context, w *world, _ *leasehold.Client) error {
+			return newClient(ctx, w, func(c *leasehold.Config) {
+				c.Auth = token.New(w.CreateToken(vaulttest.TokenSpec{NoDefaultPolicy: true, TTL: time.Hour}))
+			})
+		}, says: []string{"lookup-self: 403", `path "auth/token/lookup-self" { capabilities = ["read"] }`}, asks: 1},
+		{name: "no proxy that authenticates", do: func(ctx context.Context, w *world, _ *leasehold.Client) error {
+			return newClient(ctx, w, func(c *leasehold.Config) { c.Auth = auth.None() })
+		}, says: []string{"lookup-self: 403", "use_auto_auth_token"}, waits: true, asks: -1}, // it may be about to
 		{name: "unreachable Vault", do: func(ctx context.Context, w *world, _ *leasehold.Client) error {
 			w.Close()
 			defer w.Restart()
@@ -149,10 +158,16 @@ func TestBadInputGivesOneErrorThatSaysWhatToFix(t *testing.T) {
 		{name: "address without a scheme", do: func(ctx context.Context, w *world, _ *leasehold.Client) error {
 			return newClient(ctx, w, func(c *leasehold.Config) { c.Address = "vault.internal:8200" })
 		}, says: []string{"Config.Address is not an http or https URL"}},
+		{name: "address without a host", do: func(ctx context.Context, w *world, _ *leasehold.Client) error {
+			return newClient(ctx, w, func(c *leasehold.Config) { c.Address = "http://:8200" })
+		}, says: []string{"Config.Address is not an http or https URL with a host"}},
+		{name: "method that is nil", do: func(ctx context.Context, w *world, _ *leasehold.Client) error {
+			return newClient(ctx, w, func(c *leasehold.Config) { c.Auth = (*token.Method)(nil) })
+		}, says: []string{"panicked"}},
 		{name: "missing path", do: func(ctx context.Context, _ *world, c *leasehold.Client) error {
 			_, err := kv.Get[settings](ctx, c.KV("secret"), "app/nothing")
 			return err
-		}, says: []string{"secret/app/nothing", "no secret at this path", "without the mount"}, asks: 1},
+		}, says: []string{"secret/app/nothing", "no secret at this path", "without the mount"}, asks: 2},
 		{name: "path with dots", do: func(ctx context.Context, _ *world, c *leasehold.Client) error {
 			_, err := kv.Get[settings](ctx, c.KV("secret"), "../../sys/health")
 			return err
@@ -162,7 +177,7 @@ func TestBadInputGivesOneErrorThatSaysWhatToFix(t *testing.T) {
 				Banner int `json:"banner"`
 			}](ctx, c.KV("secret"), "app/config")
 			return err
-		}, says: []string{"secret/app/config#banner: want int, the secret holds a JSON string"}, asks: 1},
+		}, says: []string{"secret/app/config#banner: want int, the secret holds a JSON string"}, asks: 2},
 		{name: "unknown tag option", do: func(ctx context.Context, _ *world, c *leasehold.Client) error {
 			var cfg struct {
 				A string `vault:"secret:app/config#banner,omitempty"`
@@ -218,6 +233,44 @@ func TestBadInputGivesOneErrorThatSaysWhatToFix(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestU1ASourceThatHangsIsNamed: Vault is not to blame where it was not asked.
+// Mutation: what a login waits for is Vault.
+func TestU1ASourceThatHangsIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := leasehold.New(ctx, w.config(func(c *leasehold.Config) {
+			c.Auth = approle.New(w.roleID, approle.SecretIDFrom(func(ctx context.Context) (string, error) {
+				<-ctx.Done()
+				return "", ctx.Err()
+			}))
+		}))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "Vault was not asked yet")
+		require.NotContains(t, err.Error(), "Address")
+		time.Sleep(10 * time.Second) // the login is given up after New has returned
+	})
+}
+
+// TestU1TheReasonOutlivesAnAttemptThatIsCutOff: ctx ends while the last of many attempts waits for its answer,
+// and the error still says what failed before.
+// Mutation: the last attempt's error is the reason in any case.
+func TestU1TheReasonOutlivesAnAttemptThatIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vaulttest.AppRoleSpec{TokenTTL: time.Hour})
+		c := w.start()
+		w.Fail(vaulttest.Fault{Path: configPath, Count: 3, Status: http.StatusInternalServerError, Body: `{"errors":["disk is full"]}`})
+		w.Fail(vaulttest.Fault{Path: configPath, Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := kv.Get[settings](ctx, c.KV("secret"), "app/config")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "500 Internal Server Error: disk is full")
+		require.ErrorContains(t, err, "given up")
+	})
 }
 
 // TestLaw21APathThatIsAnotherPathIsRefused before any request: in mounts, paths, tags and roles.

@@ -156,8 +156,10 @@ func TestLaw23WatchedValuesDoNotHoldUpLeases(t *testing.T) {
 		w.database(vaulttest.RoleSpec{DefaultTTL: 8 * time.Second, MaxTTL: time.Hour})
 		c := w.start()
 		creds := w.open(c)
-		for range 300 {
-			_, err := kv.Watch[settings](t.Context(), c.KV("secret"), "app/config", kv.Every(5*time.Second))
+		for i := range 300 {
+			path := fmt.Sprint("app/config", i) // one request serves all who watch one path
+			w.PutKV("secret", path, map[string]any{"banner": "hello"})
+			_, err := kv.Watch[settings](t.Context(), c.KV("secret"), path, kv.Every(5*time.Second))
 			require.NoError(t, err)
 		}
 		w.Fail(vaulttest.Fault{Path: "secret/", Hang: true})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-f5e1ac40/leasehold/kv"
 	"github.com/seed-f5e1ac40/leasehold/lease"
 )
 
@@ -19,7 +20,13 @@ type Status struct {
 	// Overdue is how many connections of all pools are in use past the end of their
 	// credential: they are left to their users, and go when they are returned.
 	Overdue int
+	// Cache is what became of the reads of KV secrets.
+	Cache CacheStatus
 }
+
+// CacheStatus counts the reads of KV secrets: those that memory answered, and those that
+// Vault was asked for.
+type CacheStatus = kv.CacheStatus
 
 // LeaseStatus is how one credential or watched value is. Its Condition is fresh,
 // stale (still good, but the latest upkeep failed: see Err) or expired.
@@ -34,10 +41,10 @@ type TokenStatus struct {
 }
 
 // Status returns the state of everything that the client keeps. It asks Vault
-// nothing. After Close it is empty but for what the token was: its Condition is then
-// empty as well.
+// nothing. After Close it is empty but for what was counted, and what the token was: its
+// Condition is then empty as well.
 func (c *Client) Status() Status {
-	st := Status{Dropped: c.events.dropped(), Overdue: c.session.Overdue()}
+	st := Status{Dropped: c.events.dropped(), Overdue: c.session.Overdue(), Cache: c.reads.Status()}
 	if t, ok := c.session.Token(); ok {
 		st.Token.Accessor, st.Token.Type, st.Token.Policies = t.Accessor, t.Type, slices.Clone(t.Policies)
 		st.Token.Expires = t.Expires

@@ -1,24 +1,32 @@
 // Package auth says what a way of logging in to Vault is.
 //
 // A [Method] is the official client's api.AuthMethod, so that every method
-// written for that client plugs in. Login is called with a private client that
-// carries no token, at most once at a time, and for every login anew: a method
-// reads its inputs afresh each time, since secret-ids, projected tokens and keys
-// rotate (failure codes A7 to A9).
+// written for that client plugs in; one that keeps what it was built with goes into
+// [Fresh]. Login is called with a private client that carries no token, at most once at a
+// time by one leasehold.Client, and for every login anew: a method reads its inputs afresh
+// each time, since secret-ids, projected tokens and keys rotate (failure codes A7 to A9
+// and A11 of docs/failure-modes.md).
+//
+// What a client must know beyond a login are optional interfaces, found by type
+// assertion: [Owner], [Holder], [Limiter] and [Fingerprinter]. Package auth/authtest checks
+// a method of your own.
 package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/hashicorp/vault/api"
 )
 
-// Method logs in. It may implement [Owner], too.
+// Method logs in. It may implement the other interfaces of this package, too.
+//
+// An error that comes from the official client, wrapped or not, is classed by what Vault
+// answered: an outage is retried, a refusal slowly. Where the method asks somebody else first, a network
+// that fails is an outage, and so is an error with a method HTTPStatusCode() int, as those of SDKs have it,
+// that says 429 or 5xx. Any other error counts as one of the method's inputs, which somebody must change.
+// None may contain the credential.
 type Method = api.AuthMethod
 
 // Owner is an optional interface of a Method. A method that does not have it
@@ -29,40 +37,29 @@ type Owner interface {
 	Owned() bool
 }
 
-// Source yields an input of a login, such as a secret-id. It is called for every
-// login, and what it returns is used without surrounding white space. An
-// error must not contain the value.
-type Source func(ctx context.Context) (string, error)
-
-// String is a source that is always s.
-func String(s string) Source {
-	return func(context.Context) (string, error) { return s, nil }
+// Holder is an optional interface of a Method whose token somebody else keeps alive, and
+// replaces, such as Vault Agent. It is never renewed by us: near its end it is looked up
+// again, to see whether it has been.
+type Holder interface {
+	Held() bool
 }
 
-// maxSource bounds what is read from a file: a secret-id or a JWT is far smaller,
-// and a wrong path may name anything.
-const maxSource = 1 << 20
+// Limiter is an optional interface of a Method.
+type Limiter interface {
+	// Limited reports whether logins are scarce, such as with a secret-id that is good for
+	// a few. The client then renews for as long as it can, and never logs in on a mere
+	// suspicion. It is asked after each login.
+	Limited() bool
+}
 
-// File is a source that reads the file afresh each time.
-func File(path string) Source {
-	return func(context.Context) (string, error) {
-		f, err := os.Open(path) //nolint:gosec // the path is the caller's own configuration
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = f.Close() }()
-		b, err := io.ReadAll(io.LimitReader(f, maxSource+1))
-		if err != nil {
-			return "", err
-		}
-		if len(b) > maxSource {
-			return "", fmt.Errorf("%s is larger than %d bytes", path, maxSource)
-		}
-		if strings.TrimSpace(string(b)) == "" {
-			return "", fmt.Errorf("%s is empty", path)
-		}
-		return string(b), nil
-	}
+// Fingerprinter is an optional interface of a Method. After a login was refused, the client
+// asks for the fingerprint about every 10 s and logs in again as soon as it changes,
+// rather than when a slow back-off says so. A token that is held by others is replaced when it
+// changes.
+type Fingerprinter interface {
+	// Fingerprint returns a hash of what the next login would be made with, without asking
+	// Vault. It never leaves the process.
+	Fingerprint(ctx context.Context) (string, error)
 }
 
 // CheckMount refuses a path for an auth method's mount that is empty or would lead
@@ -74,19 +71,4 @@ func CheckMount(path string) error {
 		}
 	}
 	return nil
-}
-
-// Read returns what the source yields, trimmed. An empty value is an error.
-func (s Source) Read(ctx context.Context) (string, error) {
-	if s == nil {
-		return "", errors.New("no source was given")
-	}
-	v, err := s(ctx)
-	if err != nil {
-		return "", err
-	}
-	if v = strings.TrimSpace(v); v == "" {
-		return "", errors.New("the source is empty")
-	}
-	return v, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -245,202 +244,16 @@ func TestGetAllocatesNothing(t *testing.T) {
 	assert.NotZero(t, n)
 }
 
-// TestLaw14AThousandColdReadersCauseOneRequest is D1. Mutation: do not let others
-// know of the flight.
-func TestLaw14AThousandColdReadersCauseOneRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := cache.NewShared[string, int](10)
-		var fetches, served atomic.Int32
-		fetch := func(context.Context) (int, error) { //nolint:unparam // the type that Do takes
-			time.Sleep(time.Second)
-			return int(fetches.Add(1)), nil
-		}
-		for range 1000 {
-			go func() {
-				v, err := s.Do(t.Context(), "a", 0, fetch)
-				assert.NoError(t, err)
-				assert.Equal(t, 1, v)
-				served.Add(1)
-			}()
-		}
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		assert.EqualValues(t, 1000, served.Load())
-		assert.EqualValues(t, 1, fetches.Load())
-		v, err := s.Do(t.Context(), "a", 0, fetch)
-		require.NoError(t, err)
-		assert.Equal(t, 2, v, "maxAge 0 asks")
-	})
-}
-
-// TestLaw14ACancelledLeaderDoesNotFailTheOthers. Mutation: let its error stand for
-// all.
-func TestLaw14ACancelledLeaderDoesNotFailTheOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := cache.NewShared[string, string](10)
-		var fetches, served atomic.Int32
-		fetch := func(ctx context.Context) (string, error) {
-			fetches.Add(1)
-			select {
-			case <-time.After(10 * time.Second):
-				return "a", nil
-			case <-ctx.Done():
-				return "", ctx.Err()
-			}
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		leader := make(chan error, 1)
-		go func() {
-			_, err := s.Do(ctx, "k", 0, fetch)
-			leader <- err
-		}()
-		synctest.Wait()
-		for range 100 {
-			go func() {
-				v, err := s.Do(t.Context(), "k", 0, fetch)
-				assert.NoError(t, err)
-				assert.Equal(t, "a", v)
-				served.Add(1)
-			}()
-		}
-		require.ErrorIs(t, <-leader, context.DeadlineExceeded)
-		time.Sleep(11 * time.Second)
-		synctest.Wait()
-		assert.EqualValues(t, 100, served.Load())
-		assert.EqualValues(t, 2, fetches.Load(), "one of them asked for all")
-	})
-}
-
-func TestAFollowerLeavesWithItsOwnContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := cache.NewShared[string, int](10)
-		go func() {
-			_, _ = s.Do(t.Context(), "k", 0, func(context.Context) (int, error) { time.Sleep(time.Minute); return 1, nil })
-		}()
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		start := time.Now()
-		v, err := s.Do(ctx, "k", 0, nil)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Zero(t, v)
-		assert.Equal(t, time.Second, time.Since(start))
-		time.Sleep(time.Minute)
-	})
-}
-
-func TestAnErrorIsSharedByThoseWhoWaitAndNotKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := cache.NewShared[string, int](10)
-		n := 0
-		fetch := func(context.Context) (int, error) {
-			time.Sleep(time.Second)
-			if n++; n == 1 {
-				return 0, errDown
-			}
-			return n, nil
-		}
-		var failed atomic.Int32
-		for range 10 {
-			go func() {
-				if _, err := s.Do(t.Context(), "k", time.Hour, fetch); errors.Is(err, errDown) {
-					failed.Add(1)
-				}
-			}()
-		}
-		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		assert.EqualValues(t, 10, failed.Load())
-		assert.Equal(t, 1, n)
-		v, err := s.Do(t.Context(), "k", time.Hour, fetch)
-		require.NoError(t, err)
-		assert.Equal(t, 2, v)
-	})
-}
-
-func TestAKeptValueIsUsedUpToItsMaxAgeFromTheRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := cache.NewShared[string, int](10)
-		n := 0
-		get := func(maxAge time.Duration) int {
-			v, err := s.Do(t.Context(), "k", maxAge, func(context.Context) (int, error) {
-				n++
-				time.Sleep(2 * time.Second) // counts
-				return n, nil
-			})
-			require.NoError(t, err)
-			return v
-		}
-		assert.Equal(t, 1, get(time.Minute))
-		assert.Equal(t, 1, get(2*time.Second))
-		assert.Equal(t, 2, get(2*time.Second-1))
-		time.Sleep(58 * time.Second)
-		assert.Equal(t, 2, get(time.Minute))
-		assert.Equal(t, 3, get(time.Minute-1))
-		assert.Equal(t, 4, get(0))
-	})
-}
-
-func TestACacheIsBounded(t *testing.T) {
+// TestRefreshAsksTheSource: where there is one.
+func TestRefreshAsksTheSource(t *testing.T) {
 	t.Parallel()
-	s := cache.NewShared[int, int](8)
-	fetches := 0
-	get := func(key int) {
-		v, err := s.Do(t.Context(), key, time.Hour, func(context.Context) (int, error) { fetches++; return key, nil })
-		require.NoError(t, err)
-		require.Equal(t, key, v)
-	}
-	for key := range 1000 {
-		get(key)
-		get(key)
-	}
-	assert.Equal(t, 1000, fetches)
-	fetches = 0
-	for key := range 1000 {
-		get(key)
-	}
-	assert.GreaterOrEqual(t, fetches, 992)
-}
-
-func TestAPanickingFetchDoesNotWedgeTheOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := cache.NewShared[string, int](10)
-		panicked := make(chan any)
-		go func() {
-			defer func() { panicked <- recover() }()
-			_, _ = s.Do(t.Context(), "k", 0, func(context.Context) (int, error) { time.Sleep(time.Second); panic("oh") })
-		}()
-		synctest.Wait()
-		var served atomic.Int32
-		for range 10 {
-			go func() {
-				v, err := s.Do(t.Context(), "k", 0, func(context.Context) (int, error) { time.Sleep(time.Second); return 7, nil })
-				assert.NoError(t, err)
-				assert.Equal(t, 7, v)
-				served.Add(1)
-			}()
-		}
-		assert.Equal(t, "oh", <-panicked, "it is the caller's own")
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		assert.EqualValues(t, 10, served.Load())
-	})
-}
-
-func TestKeysDoNotWaitForEachOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := cache.NewShared[int, int](10)
-		start := time.Now()
-		var wg sync.WaitGroup
-		for key := range 10 {
-			wg.Go(func() {
-				_, _ = s.Do(t.Context(), key, 0, func(context.Context) (int, error) { time.Sleep(time.Second); return key, nil })
-			})
-		}
-		wg.Wait()
-		assert.Equal(t, time.Second, time.Since(start))
-	})
+	asked := 0
+	v, _ := cache.New[int](cache.OnRefresh(func(context.Context) error { asked++; return errDown }))
+	require.ErrorIs(t, v.Refresh(t.Context()), errDown)
+	require.NoError(t, v.Close())
+	require.ErrorIs(t, v.Refresh(t.Context()), cache.ErrClosed)
+	assert.Equal(t, 1, asked)
+	assert.NoError(t, cache.Fixed(1).Refresh(t.Context()), "there is nothing to ask")
 }
 
 func ExampleFixed() {

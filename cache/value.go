@@ -64,11 +64,14 @@ type Value[T any] struct {
 
 	health atomic.Pointer[health] // never nil
 	stale  time.Duration          // MaxStale; 0: no limit
+	source func() error           // tells the health of one that follows another; else nil
 
 	mu      sync.Mutex    // guards changed, closed and the order of publications; never held over a call to others
 	changed chan struct{} // closed and replaced at each publication
 	closed  bool
-	onClose func() error
+
+	onClose   func() error                // nil: nobody wants to know
+	onRefresh func(context.Context) error // nil: there is nothing to ask
 }
 
 type health struct {
@@ -80,8 +83,9 @@ type health struct {
 type Option func(*options)
 
 type options struct {
-	maxStale time.Duration
-	onClose  func() error
+	maxStale  time.Duration
+	onClose   func() error
+	onRefresh func(context.Context) error
 }
 
 // MaxStale makes Err report a value that was not confirmed for longer than d,
@@ -91,13 +95,17 @@ func MaxStale(d time.Duration) Option { return func(o *options) { o.maxStale = d
 // OnClose has f called once, by the first Close.
 func OnClose(f func() error) Option { return func(o *options) { o.onClose = f } }
 
+// OnRefresh has f do the work of Refresh: it asks the source and returns once what that
+// answered was published or confirmed, or why it was not. Many may call it at once.
+func OnRefresh(f func(context.Context) error) Option { return func(o *options) { o.onRefresh = f } }
+
 // New returns an empty value and the publisher that feeds it.
 func New[T any](opts ...Option) (*Value[T], *Publisher[T]) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
 	}
-	v := &Value[T]{changed: make(chan struct{}), stale: o.maxStale, onClose: o.onClose}
+	v := &Value[T]{changed: make(chan struct{}), stale: o.maxStale, onClose: o.onClose, onRefresh: o.onRefresh}
 	v.cur.Store(&Snapshot[T]{})
 	v.health.Store(&health{})
 	return v, &Publisher[T]{v: v}
@@ -127,6 +135,9 @@ func (v *Value[T]) Snapshot() Snapshot[T] { return *v.cur.Load() }
 // Err returns nil if the value is known to be current, else a *[StaleError]
 // with the latest failure. The value is served all the same.
 func (v *Value[T]) Err() error {
+	if v.source != nil {
+		return v.source()
+	}
 	h := v.health.Load()
 	if h.err != nil || (v.stale > 0 && time.Since(h.confirmed) > v.stale) {
 		return &StaleError{Since: h.confirmed, Err: h.err}
@@ -169,6 +180,26 @@ func (v *Value[T]) All(ctx context.Context) iter.Seq[Snapshot[T]] {
 			after = s.Generation
 		}
 	}
+}
+
+// Refresh asks the value's source now, rather than when it is due, and blocks until it has
+// answered or ctx ends. After nil, Get returns what the source held when it was asked. An
+// error says why that is not so, as Err will unless only ctx has ended; the value
+// stays. It returns [ErrClosed] after Close, and does nothing where there is no source, as
+// for [Fixed].
+//
+// It is for who has been told of a change, or has just made it. Reading needs no Refresh.
+func (v *Value[T]) Refresh(ctx context.Context) error {
+	v.mu.Lock()
+	closed := v.closed
+	v.mu.Unlock()
+	switch {
+	case closed:
+		return ErrClosed
+	case v.onRefresh == nil:
+		return nil
+	}
+	return v.onRefresh(ctx)
 }
 
 // Close ends the refreshing of the value. Get keeps returning the last one. It

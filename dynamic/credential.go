@@ -209,10 +209,7 @@ func (c *Credential[T]) Suspect(generation uint64) {
 		return
 	}
 	c.view.Go(func(ctx context.Context) {
-		_, err := c.view.Once(ctx, session.Request{
-			Op: "look up the lease of " + c.request.Path + " with", Method: "PUT", Path: "sys/leases/lookup",
-			Body: map[string]string{"lease_id": h.id.Reveal()}, Namespace: c.view.Namespace, Private: h.id.Reveal(),
-		})
+		_, err := lookUp(ctx, c.view, c.request.Path, h.id.Reveal())
 		var le *lease.Error
 		if errors.As(err, &le) && le.Class == lease.Dead {
 			c.entry.Invalidate(h.grant, err)

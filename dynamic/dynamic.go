@@ -108,7 +108,7 @@ func decodeUserPass(g *Grant) (UserPass, error) {
 //
 // It blocks until there is a value or ctx ends; ctx is not kept. What may pass is
 // retried; what will not (no permission, no such role or mount, a decode that
-// fails) is returned at once. So is an answer that was lost: it may have left a
+// fails, an answer without a lease, such as a static role's) is returned at once. So is an answer that was lost: it may have left a
 // credential behind, and another try might leave another (failure code B11). decode and a
 // verifier are called again for every replacement.
 func Open[T any](ctx context.Context, b Backend, r Request, decode func(*Grant) (T, error), opts ...Option) (*Credential[T], error) {
@@ -162,11 +162,21 @@ func mint(ctx context.Context, v session.View, path string) (*answer, *lease.Gra
 		return nil, nil, fmt.Errorf("leasehold: obtain %s: %w", path, err)
 	}
 	ttl := a.ttl()
-	return a, lease.NewGrant(lease.Lease{
+	if ttl <= 0 && a.LeaseID == "" {
+		return nil, nil, &lease.Error{Class: lease.Permanent, Err: fmt.Errorf("leasehold: obtain %s: the answer has no lease, so that nothing tells when the credential ends", path)}
+	}
+	l := lease.Lease{
 		TTL:       ttl,
 		Asked:     ttl,
 		Sent:      resp.Sent,
 		Renewable: a.Renewable && a.LeaseID != "",
 		Capped:    session.Capped(a.Warnings),
-	}, resp.Token), nil
+	}
+	if resp.Cached {
+		v.Refund(path)
+		if l, err = cached(ctx, v, path, a.LeaseID, l); err != nil {
+			return nil, nil, err
+		}
+	}
+	return a, lease.NewGrant(l, resp.Token), nil
 }

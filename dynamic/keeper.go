@@ -38,7 +38,7 @@ func (c *Credential[T]) first(ctx context.Context) (*lease.Grant, error) {
 		c.view.Report(lease.ObtainFailed, c.request.Path, err)
 		switch {
 		case session.Ambiguous(err):
-			return nil, fmt.Errorf("%w; one may have been created all the same, which ends with the client: not repeated", err)
+			return nil, fmt.Errorf("%w; one may have been created all the same, which ends with its TTL or its token: not repeated", err)
 		case !session.MayPass(err):
 			return nil, err
 		}
@@ -64,6 +64,9 @@ func (c *Credential[T]) obtain(ctx context.Context) (*lease.Grant, error) {
 		a, grant, err := mint(ctx, c.view, c.request.Path)
 		if err != nil {
 			return nil, err
+		}
+		if cur := c.cur.Load(); cur != nil && a.LeaseID != "" && cur.id.Reveal() == a.LeaseID {
+			return nil, errSame // of a cache, whose entry ends with the lease
 		}
 		h = &held[T]{grant: grant, id: secret.NewString(a.LeaseID), asked: grant.Lease().Asked, data: &Grant{Data: secret.NewBytes(a.Data), TTL: grant.Lease().TTL}}
 		if old := c.unpublished.Swap(h); old != nil {
@@ -99,6 +102,9 @@ func (k keeper[T]) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, erro
 	})
 	if err != nil {
 		return lease.Lease{}, err
+	}
+	if resp.Cached {
+		return lookAgain(ctx, c.view, c.request.Path, h.id.Reveal(), g)
 	}
 	a, err := parse(resp.Body)
 	if err != nil {

@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,4 +83,36 @@ func ExampleWatch() {
 	// Output:
 	// 3
 	// 5 <nil>
+}
+
+// RequireAll and RefuseUnknown find what was mistyped. All of it is one error, and none of
+// its values is in it.
+func ExampleRequireAll() {
+	ctx := context.Background()
+	c, _ := client(ctx)
+	defer func() { _ = c.Close(ctx) }()
+
+	type stripe struct {
+		APIKey secret.String `json:"api_key"`
+		Retry  int           `json:"retry"`
+		Region string        `json:"region,omitempty"`
+	}
+	_, err := kv.Get[stripe](ctx, c.KV("secret"), "payments/stripe", kv.RequireAll(), kv.RefuseUnknown())
+	fmt.Println(err)
+	// Output:
+	// leasehold: decode secret/payments/stripe#retries: want no such field, the secret holds a JSON number
+	// leasehold: decode secret/payments/stripe#retry: want int, the secret holds nothing
+}
+
+// A secret that was deleted is another error than one that never was there.
+func ExampleDeletedError() {
+	ctx := context.Background()
+	c, server := client(ctx)
+	defer func() { _ = c.Close(ctx) }()
+	server.DeleteKV("secret", "payments/stripe")
+
+	_, err := kv.Get[Stripe](ctx, c.KV("secret"), "payments/stripe")
+	var deleted *kv.DeletedError
+	fmt.Println(errors.As(err, &deleted), deleted.Version, errors.Is(err, kv.ErrNotFound))
+	// Output: true 1 false
 }

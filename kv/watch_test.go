@@ -104,6 +104,30 @@ func TestC2AnOutageIsTriedAgainSoonerThanTheInterval(t *testing.T) {
 	})
 }
 
+// TestLaw12ASecretThatNobodyConfirmsIsStale: MaxStale counts while the read that would confirm it, or say
+// why not, hangs, and has not failed. Mutation: Watch drops the option.
+func TestLaw12ASecretThatNobodyConfirmsIsStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, server := root(t)
+		began := time.Now()
+		limited := watch[flags](t, c, kv.Every(time.Second), kv.MaxStale(2*time.Second))
+		unlimited := watch[flags](t, c, kv.Every(time.Second))
+		server.Fail(vaulttest.Fault{Path: path, Hang: true})
+		time.Sleep(2 * time.Second)
+		require.NoError(t, limited.Err())
+		time.Sleep(2 * time.Second)
+		require.NoError(t, unlimited.Err(), "nothing has failed yet")
+		var stale *cache.StaleError
+		require.ErrorAs(t, limited.Err(), &stale)
+		require.Equal(t, cache.StaleError{Since: began}, *stale)
+		require.Equal(t, "one", limited.Get().Banner)
+
+		server.ClearFaults()
+		require.NoError(t, limited.Refresh(t.Context()))
+		require.NoError(t, limited.Err())
+	})
+}
+
 // TestAWatchedValueThatIsClosedAsksNoMore. Mutation: Watch's undo does not remove the entry.
 func TestAWatchedValueThatIsClosedAsksNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

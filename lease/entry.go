@@ -87,7 +87,7 @@ func (e *Entry) Ensure(ctx context.Context, old *Grant) error {
 			outcome <- ErrClosed
 		case g != old && g.Valid(e.m.clock()):
 			outcome <- nil
-		case e.failures > 0 && e.failing == Replace && !e.busy && (e.err.Class == Permanent || e.err.Class == Refused):
+		case e.failures > 0 && e.failing == Replace && !e.busy && (e.err.Class == Permanent || e.err.Class == Refused || e.err.Class == Spent):
 			outcome <- e.err
 		default:
 			e.waiters = append(e.waiters, outcome)
@@ -104,6 +104,16 @@ func (e *Entry) Ensure(ctx context.Context, old *Grant) error {
 	case <-e.m.stop:
 		return ErrClosed
 	}
+}
+
+// Retry cuts short the pause after a failure: what it was about may have changed.
+func (e *Entry) Retry() {
+	e.m.do(func() {
+		if !e.removed && !e.busy && e.queued == nil && e.failures > 0 {
+			e.at = e.m.clock().Mono
+			e.m.push(e)
+		}
+	})
 }
 
 // Supersede asks for a replacement now although the grant is good, for what must

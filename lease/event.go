@@ -17,6 +17,8 @@ const (
 	Lost          EventKind = "lost"           // found dead before its deadline, as by an outside revocation; is being replaced
 	Expired       EventKind = "expired"        // past its true deadline and not replaced
 	ReadFailed    EventKind = "read_failed"    // a polled value could not be read; the last one is kept
+
+	CallbackFailed EventKind = "callback_failed" // what was to be told of a change has panicked
 )
 
 // Event is something that happened to a lease.

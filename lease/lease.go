@@ -25,6 +25,15 @@ type Instant struct {
 	Wall time.Time
 }
 
+// Add returns the moment d later.
+func (now Instant) Add(d time.Duration) Instant {
+	now.Mono += d
+	if !now.Wall.IsZero() {
+		now.Wall = now.Wall.Add(d)
+	}
+	return now
+}
+
 // slept is how far the wall clock must have run ahead of the monotonic one for the
 // machine to have been asleep, rather than its clock corrected a little.
 const slept = 2 * time.Second
@@ -71,12 +80,15 @@ type Lease struct {
 	Sent Instant
 	// Renewable is whether it makes sense to try to renew.
 	Renewable bool
+	// Held is set if somebody else renews it: Renew then only sees what is left, and is
+	// called late, when that ought to have been done.
+	Held bool
 	// Capped is set if the server said that it cut the TTL to the maximum.
 	Capped bool
 }
 
-// truncated reports whether this is less than was asked for: the end is near.
-func (l Lease) truncated() bool {
+// Truncated reports whether this is less than was asked for: the end is near.
+func (l Lease) Truncated() bool {
 	return l.Capped || (l.TTL > 0 && l.Asked > 0 && l.TTL < l.Asked-time.Second)
 }
 
@@ -99,7 +111,8 @@ const (
 	ParentDead
 	// Permanent: fails until something outside is changed.
 	Permanent
-	// Spent: the lease cannot be extended any more, and lives on to its end. Replace it now.
+	// Spent: the lease cannot be extended any more, and lives on to its end. Replace it now. Of a
+	// replacement: there is no other, and hardly will be.
 	Spent
 )
 

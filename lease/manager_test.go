@@ -255,6 +255,33 @@ func TestA2WhatOnlyRenewingFailsForIsReplacedInTime(t *testing.T) {
 	}
 }
 
+// TestA2ARenewalThatFailsLateLeavesTimeToReplace: what was begun before the last twelfth and is answered in it
+// is followed by one renewal more, and by a replacement, at once. Mutation: sleep away half of what is left.
+func TestA2ARenewalThatFailsLateLeavesTimeToReplace(t *testing.T) {
+	const ttl, answer, last = time.Minute, time.Second, 250 * time.Millisecond
+	inBubble(t, lease.Config{}, func(w *world) {
+		t := w.t
+		var keepers []*keeper
+		for range 200 {
+			k := w.keeper(ttl)
+			k.onRenew = func(context.Context, *lease.Grant) (lease.Lease, error) {
+				time.Sleep(answer)
+				return lease.Lease{}, errOf(lease.Transient)
+			}
+			keepers = append(keepers, k)
+			w.add("db", k, nil)
+		}
+		pass(ttl)
+		assert.Empty(t, w.told("db", lease.Expired))
+		for _, k := range keepers {
+			_, replaces, _ := k.calls()
+			require.NotEmpty(t, replaces)
+			assert.GreaterOrEqual(t, replaces[0], ttl/12*11, "not before the last twelfth")
+			assert.LessOrEqual(t, replaces[0], ttl/12*11+2*(answer+last), "and not at its end")
+		}
+	})
+}
+
 func TestADeadLeaseIsReplacedAtOnce(t *testing.T) {
 	inBubble(t, lease.Config{}, func(w *world) {
 		t := w.t

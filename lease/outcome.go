@@ -83,7 +83,7 @@ func (m *Manager) polled(e *Entry, err error) {
 
 func (m *Manager) renewed(e *Entry, g *Grant, l Lease) {
 	e.failures, e.err = 0, nil
-	e.ending = e.ending || l.truncated() // Supersede may have come meanwhile
+	e.ending = e.ending || l.Truncated() // Supersede may have come meanwhile
 	if l.TTL > 0 {
 		g.lease.Store(&l)
 	} else if g.Lease().TTL > 0 {

@@ -37,6 +37,7 @@ type State struct {
 	Age        time.Duration // since that answer was asked for
 	Left       time.Duration // until the true deadline; 0 or less: past or dead
 	Renewable  bool
+	Held       bool          // others renew it: to renew is to see whether they have
 	Ending     bool          // cannot be extended, or its parent was replaced: replace now
 	Unsure     bool          // the machine slept: only the server knows whether it has ended
 	Failures   int           // in a row
@@ -67,6 +68,9 @@ func (p Policy) Next(s State) Step {
 		return Step{Replace, pause}
 	case s.TTL <= 0:
 		return Step{Idle, 0}
+	case s.Failures == 0 && s.Renewable && s.Held:
+		// Vault Agent renews at two thirds to three quarters.
+		return Step{Renew, max(0, between(s.TTL/5*4, s.TTL/10*9, s.Rand)-s.Age)}
 	case s.Failures == 0 && s.Renewable:
 		return Step{Renew, max(0, between(s.TTL/3, s.TTL/2, s.Rand)-s.Age)}
 	case s.Failures == 0:
@@ -84,8 +88,10 @@ func (p Policy) Next(s State) Step {
 			pause = lastTry
 		}
 		return Step{Replace, pause}
-	case s.Age < final && s.Age+pause > final && s.RetryAfter == 0:
-		return Step{Renew, max(final-s.Age, lastTry)} // not later: a replacement takes its time
+	case (s.Age < final || s.Failed == Renew) && s.Age+pause > final && s.RetryAfter == 0:
+		// Not later, also where what was begun before final is answered after it: a replacement takes
+		// its time.
+		return Step{Renew, max(final-s.Age, lastTry)}
 	}
 	return Step{Renew, pause}
 }
@@ -104,7 +110,7 @@ func (p Policy) backoff(s State) time.Duration {
 	limit = max(limit, floor)
 	pause := min(max(s.TTL/5, floor), limit)
 	switch {
-	case s.Last == Permanent || s.Last == Refused:
+	case s.Last == Permanent || s.Last == Refused || s.Last == Spent:
 		pause = doubled(min(8*floor, limit), limit, s.Failures)
 	case s.Left <= 0 || s.TTL <= 0:
 		// Every other time only: what is missed should be back two seconds after a short
@@ -114,6 +120,9 @@ func (p Policy) backoff(s State) time.Duration {
 	// Not from zero: pauses of nearly the same length keep those who began apart apart.
 	pause = between(max(pause/10*6, floor), max(pause, floor+floor/2), s.Rand)
 	pause = max(pause, min(s.RetryAfter, limit))
+	if s.Last == Spent {
+		return max(pause, s.Left/2) // a few times in all, however long it lives
+	}
 	if s.Left > 0 && pause >= s.Left/2 && (s.Last != Permanent || s.Failed == Renew) {
 		// A pause past the deadline would hand out a corpse: try inside what
 		// remains, also where the server asked for longer (F24).

@@ -30,6 +30,8 @@ func TestPolicyNextDecides(t *testing.T) {
 	}{
 		{name: "a new lease is renewed between 1/3 and 1/2 of its TTL", state: lease.State{Renewable: true}, do: lease.Renew, lo: 20 * sec, hi: 30 * sec},
 		{name: "its age counts", state: lease.State{Renewable: true, Age: 15 * sec}, do: lease.Renew, lo: 5 * sec, hi: 15 * sec},
+		{name: "what others renew is looked at between 4/5 and 9/10", state: lease.State{Renewable: true, Held: true}, do: lease.Renew, lo: 48 * sec, hi: 54 * sec},
+		{name: "and soon again if they have not", state: lease.State{Renewable: true, Held: true, Age: 50 * sec, Tried: 50 * sec, Failures: 1, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 5 * sec, hi: 5 * sec},
 		{name: "an old one is renewed now", state: lease.State{Renewable: true, Age: 31 * sec}, do: lease.Renew, lo: 0, hi: 0},
 		{name: "one that cannot be renewed is replaced between 2/3 and 5/6", state: lease.State{}, do: lease.Replace, lo: 40 * sec, hi: 50 * sec},
 		{name: "its age counts as well", state: lease.State{Age: 30 * sec}, do: lease.Replace, lo: 10 * sec, hi: 20 * sec},
@@ -47,7 +49,7 @@ func TestPolicyNextDecides(t *testing.T) {
 		{name: "in the last third an unreachable server is asked to renew", state: lease.State{Renewable: true, Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Renew, lo: 7200 * ms, hi: 7500 * ms},
 		{name: "but not if it could not be renewed anyway", state: lease.State{Age: 45 * sec, Failures: 1, Last: lease.Transient}, do: lease.Replace, lo: 7200 * ms, hi: 7500 * ms},
 		{name: "and at the beginning of the last twelfth at the latest", state: lease.State{Renewable: true, Age: 53 * sec, Tried: 45 * sec, Failures: 3, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 2 * sec, hi: 2 * sec},
-		{name: "in the last twelfth it is asked to renew once more", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 53 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 2500 * ms, hi: 2500 * ms},
+		{name: "or at once where an earlier renewal failed only then", state: lease.State{Renewable: true, Age: 56 * sec, Tried: 53 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Renew, lo: 250 * ms, hi: 250 * ms},
 		{name: "and then for another", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 55 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew}, do: lease.Replace, lo: 250 * ms, hi: 250 * ms},
 		{name: "after the pause that it asked for", state: lease.State{Renewable: true, Age: 55 * sec, Tried: 55 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Renew, RetryAfter: 2 * sec}, do: lease.Replace, lo: 2500 * ms, hi: 2500 * ms},
 		{name: "in turns", state: lease.State{Renewable: true, Age: 57 * sec, Tried: 57 * sec, Failures: 4, Last: lease.Transient, Failed: lease.Replace}, do: lease.Renew, lo: 1500 * ms, hi: 1500 * ms},
@@ -70,6 +72,9 @@ func TestPolicyNextDecides(t *testing.T) {
 		{name: "a refusal as well", state: lease.State{Left: -1, Failures: 30, Last: lease.Refused}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
 		{name: "a permanent failure is slow near the deadline too", state: lease.State{Age: 58 * sec, Failures: 30, Last: lease.Permanent}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
 		{name: "unless it was of renewing, and a replacement is next", state: lease.State{TTL: 12 * sec, Age: 6 * sec, Renewable: true, Failures: 1, Last: lease.Permanent, Failed: lease.Renew, Tried: 6 * sec}, do: lease.Replace, lo: 3 * sec, hi: 3 * sec},
+
+		{name: "where there is no other, half of what is left", state: lease.State{Age: 40 * sec, Failures: 1, Last: lease.Spent, Failed: lease.Replace}, do: lease.Replace, lo: 10 * sec, hi: 10 * sec},
+		{name: "and what is slow at least", state: lease.State{Age: 58 * sec, Failures: 30, Last: lease.Spent, Failed: lease.Replace}, do: lease.Replace, lo: 6 * time.Minute, hi: 10 * time.Minute},
 
 		{name: "Retry-After is honoured", state: lease.State{Renewable: true, Age: 21 * sec, Failures: 1, Last: lease.Transient, RetryAfter: 15 * sec}, do: lease.Renew, lo: 15 * sec, hi: 15 * sec},
 		{name: "but not past half of what is left (F24)", state: lease.State{Renewable: true, Age: 40 * sec, Failures: 1, Last: lease.Transient, RetryAfter: 30 * sec}, do: lease.Renew, lo: 10 * sec, hi: 10 * sec},

@@ -89,7 +89,7 @@ func (m *Manager) schedule(e *Entry) {
 	l, moving := g.Lease(), g.parent != nil && g.parent.superseded.Load()
 	state.TTL, state.Age, state.Left = l.TTL, now.since(l.Sent), g.Left(now)
 	state.Unsure, state.Failed, state.Tried = g.unsure, e.failing, e.tried-l.Sent.Mono
-	state.Renewable = l.Renewable && !e.noRenew
+	state.Renewable, state.Held = l.Renewable && !e.noRenew, l.Held
 	state.Ending = e.ending || moving || e.urgent
 	step := m.policy.Next(state)
 	if moving && !e.urgent && state.Failures == 0 && state.Left > 0 {

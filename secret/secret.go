@@ -4,13 +4,20 @@
 // logged or encoded: fmt with any verb, log/slog, encoding/json, encoding/gob,
 // encoding/xml. That also holds inside a struct of yours and in an unexported
 // field, where fmt does not call methods: the value is kept behind a pointer
-// that fmt prints as an address and does not follow. The one way out is Reveal.
+// that fmt prints as an address and does not follow. The way out is Reveal; and
+// database/sql, which is for values, gets the real one as a query's argument.
+//
+// Both types are filled by what fills other types: encoding/json, flag (flag.Var and
+// flag.TextVar), Scan of database/sql, and each decoder of YAML, TOML or the environment
+// that knows [encoding.TextUnmarshaler]. What none of these can take is refused by an
+// error that names types and never the value.
 //
 // A debugger, unsafe, and printers that follow unexported pointers by
 // reflection (go-spew, which test diffs use) do see the value.
 package secret
 
 import (
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -78,11 +85,36 @@ func (s *String) UnmarshalJSON(b []byte) error {
 // MarshalText encodes "[redacted]", for encoding/xml, flag and map keys.
 func (s String) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// UnmarshalText sets the secret, so that flags and environment decoders can.
+// UnmarshalText sets the secret to the text, for flag.TextVar and for decoders of
+// YAML, TOML and the environment. It never fails.
 func (s *String) UnmarshalText(b []byte) error {
 	*s = NewString(string(b))
 	return nil
 }
+
+// Set sets the secret to the text, for flag.Var. It never fails. Remember that others on
+// the machine can read a program's arguments.
+func (s *String) Set(text string) error {
+	*s = NewString(text)
+	return nil
+}
+
+// Scan takes a text or bytes from database/sql; NULL makes the secret empty, and a
+// sql.Null[secret.String] tells the two apart. The error for anything else names its type.
+func (s *String) Scan(src any) error {
+	text, err := scan(src, String{})
+	if err != nil {
+		return err
+	}
+	*s = NewString(text)
+	return nil
+}
+
+// Value returns the text itself, for database/sql and the drivers: drivers that know
+// fmt.Stringer would otherwise store "[redacted]". A secret that is a query's argument is
+// seen by whatever logs arguments, and quoted by some drivers' errors where it does not fit
+// the column's type. A nil *String is NULL.
+func (s String) Value() (driver.Value, error) { return s.Reveal(), nil }
 
 // GobEncode encodes "[redacted]".
 func (s String) GobEncode() ([]byte, error) { return []byte(redacted), nil }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log" //nolint:depguard // what a program may use
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -275,7 +276,35 @@ func TestASecretComesInByText(t *testing.T) {
 	assert.Equal(t, "two", string(b.Reveal()))
 }
 
-func TestStringsCompareByText(t *testing.T) {
+// TestLaw20AFlagsUsageAndErrorsShowNoSecret. Mutation: let MarshalText write the text.
+func TestLaw20AFlagsUsageAndErrorsShowNoSecret(t *testing.T) {
+	t.Parallel()
+	s, b := secret.NewString(canary), secret.NewBytes([]byte(canary))
+	var text secret.String
+	var usage bytes.Buffer
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	f.SetOutput(&usage)
+	f.Var(&s, "s", "of a string")
+	f.Var(&b, "b", "of bytes")
+	f.TextVar(&text, "t", secret.NewString(canary), "as a text")
+	f.Int("n", 0, "")
+	f.PrintDefaults()
+	assert.Contains(t, usage.String(), "-s value\n    \tof a string\n")
+	f.VisitAll(func(one *flag.Flag) { usage.WriteString(one.DefValue + one.Value.String()) })
+	hides(t, "the defaults", usage.String())
+	assert.Equal(t, canary, text.Reveal(), "the default is set all the same")
+
+	err := f.Parse([]string{"-s", canary, "-b=" + canary, "-t", canary, "-n", "x"})
+	require.Error(t, err)
+	hides(t, "an error", usage.String()+err.Error()+fmt.Sprintf("%v %+v", f.Lookup("s"), f.Lookup("b").Value))
+
+	require.NoError(t, f.Parse([]string{"-s", "one", "-b", "two", "-t", ""}))
+	assert.Equal(t, "one", s.Reveal())
+	assert.Equal(t, "two", string(b.Reveal()))
+	assert.True(t, text.IsZero())
+}
+
+func TestSecretsCompareByContent(t *testing.T) {
 	t.Parallel()
 	a, b := secret.NewString("a"), secret.NewString(strings.ToLower("A"))
 	equal := func(x, y any) bool { return x == y }
@@ -289,6 +318,10 @@ func TestStringsCompareByText(t *testing.T) {
 	}
 	assert.True(t, equal(config{1, a}, config{1, b}))
 	assert.False(t, equal(config{1, a}, config{1, secret.String{}}))
+
+	assert.True(t, equal(secret.NewBytes([]byte("a")), secret.NewBytes([]byte("a"))))
+	assert.False(t, equal(secret.NewBytes([]byte("a")), secret.NewBytes([]byte("b"))))
+	assert.True(t, equal(secret.NewBytes([]byte{}), secret.Bytes{}))
 }
 
 func TestTheZeroValueIsEmpty(t *testing.T) {
@@ -299,6 +332,7 @@ func TestTheZeroValueIsEmpty(t *testing.T) {
 	assert.True(t, s.IsZero())
 	assert.Nil(t, b.Reveal())
 	assert.Zero(t, b.Len())
+	assert.True(t, b.IsZero())
 	assert.Equal(t, b, secret.NewBytes([]byte{}))
 	out, err := json.Marshal(struct {
 		S secret.String `json:"s,omitzero"`
@@ -368,4 +402,19 @@ func ExampleString() {
 	// [redacted]
 	// false
 	// hunter2 true
+}
+
+// A flag's usage shows no default, and its errors no value.
+func ExampleString_Set() {
+	password := secret.NewString("hunter2")
+	f := flag.NewFlagSet("app", flag.ContinueOnError)
+	f.SetOutput(os.Stdout)
+	f.Var(&password, "password", "of the database; better from a file than from here")
+	f.PrintDefaults()
+	_ = f.Parse([]string{"-password", "swordfish"})
+	fmt.Println(password, len(password.Reveal()))
+	// Output:
+	//   -password value
+	//     	of the database; better from a file than from here
+	// [redacted] 9
 }

@@ -106,7 +106,7 @@ func (s *Server) NewSecretID(roleID string) string {
 
 // WrappedSecretID makes a further secret ID for a role and returns a wrapping token for it, as a
 // trusted deployment hands it to a program: sys/wrapping/unwrap gives the secret ID once, within ttl.
-// It is no secret ID itself: package auth/approle shows how a program unwraps it and logs in.
+// It is no secret ID itself: approle.Wrapped of package auth/approle unwraps it and logs in.
 func (s *Server) WrappedSecretID(roleID string, ttl time.Duration) string {
 	s.tb.Helper()
 	if why := unfitWrapping(ttl); why != "" {

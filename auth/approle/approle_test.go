@@ -2,9 +2,13 @@ package approle_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +33,13 @@ func start(ctx context.Context, server *vaulttest.Server, m auth.Method) error {
 	return c.Close(ctx)
 }
 
+// write replaces a file as those who rotate credentials do.
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(file+".new", []byte(text), 0o600))
+	require.NoError(t, os.Rename(file+".new", file))
+}
+
 func TestTheMethodMayBeMountedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := vaulttest.New(t)
@@ -39,40 +50,86 @@ func TestTheMethodMayBeMountedElsewhere(t *testing.T) {
 	})
 }
 
-// TestAWrappedSecretIDIsUnwrappedOnce, in the way that the package's documentation
-// shows, and serves more than one login.
-func TestAWrappedSecretIDIsUnwrappedOnce(t *testing.T) {
+// TestA8BothIDsAreReadAfreshForEachLogin, from wherever they come.
+// Mutation: the role-id is read once.
+func TestA8BothIDsAreReadAfreshForEachLogin(t *testing.T) {
+	dir := t.TempDir()
+	roleFile, secretFile := filepath.Join(dir, "role-id"), filepath.Join(dir, "secret-id")
 	synctest.Test(t, func(t *testing.T) {
 		server := vaulttest.New(t)
-		roleID, _ := server.AppRole("app", vaulttest.AppRoleSpec{TokenTTL: time.Hour})
-		wrappingToken := server.WrappedSecretID(roleID, time.Minute)
-		conf := api.DefaultConfig()
-		conf.Address, conf.HttpClient = "http://vault.test", server.Client()
-		vault, err := api.NewClient(conf)
-		require.NoError(t, err)
-		vault.ClearToken()
+		ofFiles := approle.NewFrom(auth.File(roleFile), approle.SecretIDFile(secretFile))
+		ofEnv := approle.NewFrom(auth.Env("APP_ROLE_ID"), approle.SecretIDEnv("APP_SECRET_ID"))
+		before := ""
+		for _, role := range []string{"blue", "green"} {
+			roleID, secretID := server.AppRole(role, vaulttest.AppRoleSpec{})
+			write(t, roleFile, roleID+"\r\n")
+			write(t, secretFile, "\n "+secretID+"\r\n")
+			t.Setenv("APP_ROLE_ID", roleID)
+			t.Setenv("APP_SECRET_ID", secretID)
+			require.NoError(t, start(t.Context(), server, ofFiles))
+			require.NoError(t, start(t.Context(), server, ofEnv))
 
-		var secretID string
-		source := approle.SecretIDFrom(func(ctx context.Context) (string, error) {
-			if secretID == "" {
-				secret, err := vault.Logical().UnwrapWithContext(ctx, wrappingToken)
-				if err != nil {
-					return "", err
-				}
-				secretID, _ = secret.Data["secret_id"].(string)
-			}
-			return secretID, nil
-		})
-		method := approle.New(roleID, source)
-		require.NoError(t, start(t.Context(), server, method))
-		require.NoError(t, start(t.Context(), server, method))
-		require.Equal(t, 1, server.Count("PUT", "sys/wrapping/unwrap"))
-		require.Equal(t, 2, server.Count("PUT", "auth/approle/login"))
-
-		secretID = "" // a program that has restarted comes too late
-		require.ErrorContains(t, start(t.Context(), server, method), "wrapping token is not valid or does not exist")
-		require.Error(t, start(t.Context(), server, approle.New(roleID, approle.SecretIDString(wrappingToken))))
+			mark, err := ofFiles.Fingerprint(t.Context())
+			require.NoError(t, err)
+			require.NotEqual(t, before, mark)
+			same, err := ofEnv.Fingerprint(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, mark, same)
+			before = mark
+		}
+		require.Equal(t, 4, server.Count("POST", "auth/approle/login"))
 	})
+}
+
+// TestA8WithoutASecretIDTheRoleIDAloneLogsIn: the official helper refuses to try.
+// Mutation: a secret-id is read for a role that has none.
+func TestA8WithoutASecretIDTheRoleIDAloneLogsIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := vaulttest.New(t)
+		roleID, _ := server.AppRole("app", vaulttest.AppRoleSpec{NoBindSecretID: true})
+		method := approle.New(roleID, approle.NoSecretID())
+		require.NoError(t, start(t.Context(), server, method))
+		_, err := method.Fingerprint(t.Context())
+		require.NoError(t, err)
+		bound, _ := server.AppRole("bound", vaulttest.AppRoleSpec{})
+		require.ErrorContains(t, start(t.Context(), server, approle.New(bound, approle.NoSecretID())), "missing secret_id")
+		require.Error(t, start(t.Context(), server, approle.New(" ", approle.NoSecretID())))
+		require.Equal(t, 2, server.Count("POST", "auth/approle/login"))
+	})
+}
+
+func TestASecretIDOfFewUsesSaysSo(t *testing.T) {
+	id := approle.SecretIDString("x")
+	require.False(t, approle.New("role", id).Limited())
+	require.True(t, approle.New("role", id, approle.LimitedUses()).Limited())
+}
+
+// recorder is a Vault that keeps what it is sent.
+type recorder struct{ bodies []map[string]any }
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	var body map[string]any
+	if err := json.NewDecoder(req.Body).Decode(&body); err != nil {
+		return nil, err
+	}
+	r.bodies = append(r.bodies, body)
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"auth":{"client_token":"x"}}`)), Request: req}, nil
+}
+
+// TestALongSecretIDIsSentWhole: the official helper cuts a file at 1000 bytes and says nothing,
+// and leaves a carriage return in.
+func TestALongSecretIDIsSentWhole(t *testing.T) {
+	long := strings.Repeat("s", 5000)
+	file := filepath.Join(t.TempDir(), "secret-id")
+	write(t, file, long+"\r\n")
+	var vault recorder
+	conf := api.DefaultConfig()
+	conf.HttpClient = &http.Client{Transport: &vault}
+	client, err := api.NewClient(conf)
+	require.NoError(t, err)
+	_, err = approle.New("role", approle.SecretIDFile(file)).Login(t.Context(), client)
+	require.NoError(t, err)
+	require.Equal(t, []map[string]any{{"role_id": "role", "secret_id": long}}, vault.bodies)
 }
 
 // TestABadSecretIDSourceIsNamed and asks Vault nothing.
@@ -85,23 +142,30 @@ func TestABadSecretIDSourceIsNamed(t *testing.T) {
 		id   approle.SecretID
 		says string
 	}{
-		"missing": {approle.SecretIDFile(filepath.Join(dir, "nothing")), "nothing: no such file or directory"},
-		"empty":   {approle.SecretIDFile(empty), "is empty"},
-		"large":   {approle.SecretIDFile(large), "is larger than"},
-		"text":    {approle.SecretIDString(""), "the source is empty"},
-		"none":    {nil, "no source was given"},
-		"failing": {approle.SecretIDFrom(func(context.Context) (string, error) { return "", errors.New("the agent is away") }), "the agent is away"},
+		"missing":         {approle.SecretIDFile(filepath.Join(dir, "nothing")), "nothing: no such file or directory"},
+		"empty":           {approle.SecretIDFile(empty), "is empty"},
+		"large":           {approle.SecretIDFile(large), "is larger than"},
+		"text":            {approle.SecretIDString(""), "the source is empty"},
+		"none":            {approle.SecretID{}, "no source was given"},
+		"environment":     {approle.SecretIDEnv("APP_SECRET_ID_THAT_IS_NOT"), "APP_SECRET_ID_THAT_IS_NOT is not set"},
+		"failing":         {approle.SecretIDFrom(func(context.Context) (string, error) { return "", errors.New("the agent is away") }), "the agent is away"},
+		"wrapped":         {approle.Wrapped(auth.File(empty)), "is empty"},
+		"wrapped in none": {approle.Wrapped(nil), "no source was given"},
+		"wrapped, half":   {approle.Wrapped(auth.String(`{"wrap_info":{"tok`)), "broken or cut short"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := vaulttest.New(t)
 				roleID, _ := server.AppRole("app", vaulttest.AppRoleSpec{TokenTTL: time.Hour})
 				began := time.Now()
-				err := start(t.Context(), server, approle.New(roleID, tc.id))
+				method := approle.New(roleID, tc.id)
+				err := start(t.Context(), server, method)
 				require.ErrorContains(t, err, "approle: secret-id: ")
 				require.ErrorContains(t, err, tc.says)
 				require.Zero(t, time.Since(began))
 				require.Empty(t, server.Requests())
+				_, err = method.Fingerprint(t.Context())
+				require.ErrorContains(t, err, tc.says)
 			})
 		})
 	}

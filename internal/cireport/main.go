@@ -3,7 +3,10 @@
 // the figures, and a closing tally.
 //
 //	cireport [-modules ". examples"] [-record FILE] [-stage NAME] [-- GO TEST ARGUMENTS]
+//	cireport -fuzz 10s [-without "vaulttest"] [-modules ". examples"] [-record FILE] [-stage NAME]
 //	cireport -sum FILE [BROKEN STAGE...]
+//
+// With -fuzz it runs each fuzz target for so long instead, and prints a figure for each.
 //
 // With -record the outcome is also appended to FILE, one JSON object a line, and
 // -sum adds up what several runs have recorded: it prints all figures and, as
@@ -30,10 +33,16 @@ func main() {
 	record := flag.String("record", "", "append the outcome to this `file`")
 	stage := flag.String("stage", "test", "the `name` under which the outcome is recorded")
 	sum := flag.String("sum", "", "add up the outcomes recorded in this `file` and run nothing")
+	fuzzTime := flag.String("fuzz", "", "run no tests, but each fuzz target, for this `time`")
+	without := flag.String("without", "", "the `folders` whose fuzz targets are left out, separated by blanks")
 	flag.Parse()
 
 	if *sum != "" {
 		os.Exit(add(os.Stdout, *sum, flag.Args()))
+	}
+
+	if *fuzzTime != "" {
+		os.Exit(fuzz(os.Stdout, strings.Fields(*modules), *record, *stage, *fuzzTime, strings.Fields(*without)))
 	}
 
 	os.Exit(test(os.Stdout, strings.Fields(*modules), *record, *stage, flag.Args()))
@@ -53,6 +62,11 @@ func test(w io.Writer, modules []string, record, stage string, args []string) in
 		total.Add(outcome)
 	}
 
+	return finish(w, total, record)
+}
+
+// finish prints what a stage came to, records it, and returns the exit code.
+func finish(w io.Writer, total Outcome, record string) int {
 	if total.Ran() == 0 {
 		fmt.Fprintln(w, "cireport: no test ran")
 		total.Failed++
@@ -66,7 +80,7 @@ func test(w io.Writer, modules []string, record, stage string, args []string) in
 
 	// Not the closing line's own form: a reader of the whole log, who looks for
 	// that, should find it once.
-	fmt.Fprintf(w, "stage %s: %v\n", stage, &total)
+	fmt.Fprintf(w, "stage %s: %v\n", total.Stage, &total)
 
 	if record != "" {
 		if err := write(record, total); err != nil {

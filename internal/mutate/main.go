@@ -4,13 +4,13 @@
 //	mutate [-law 3] [-list] [-j 2]
 //
 // The mutations are the table in mutations.go. Each is laid over the source by
-// go test -overlay, so that the working tree is never touched. A mutation is
-// killed when a test fails under it. It is an error when the mutated text does
-// not occur exactly once, when the mutant does not compile, and when no test
-// ran. The program exits with 1 after any survivor or error, and when a law that
-// holds has no mutation.
+// go test -overlay, so that the working tree is never touched, and with it the
+// test files without what the test does not need. A mutation is killed when a test
+// fails under it. It is an error when the mutated text does not occur exactly once,
+// when the mutant does not compile, and when no test ran. The program exits with 1
+// after any survivor or error, and when a law that holds has no mutation.
 //
-// The unmutated tree is not tested first: make test does that.
+// Before that all of the tests must pass on the code as it is.
 package main
 
 import (
@@ -49,7 +49,8 @@ func main() {
 		return
 	}
 
-	ok := try(context.Background(), os.Stdout, root, chosen, *workers)
+	ok := sound(context.Background(), os.Stdout, root, chosen) &&
+		try(context.Background(), os.Stdout, root, chosen, *workers)
 
 	if *law == 0 {
 		ok = complete(os.Stdout, mutations, laws) && ok
@@ -93,6 +94,33 @@ func choose(all []mutation, law int) []mutation {
 	slices.SortStableFunc(chosen, func(a, b mutation) int { return a.Law - b.Law })
 
 	return chosen
+}
+
+// sound reports whether the tests pass without a mutation, compiled as they are with
+// one: else they would kill every mutant.
+func sound(ctx context.Context, w io.Writer, root string, all []mutation) bool {
+	var packages []mutation
+
+	for _, m := range all {
+		i := slices.IndexFunc(packages, func(p mutation) bool { return p.Module == m.Module && p.Package == m.Package })
+		if i < 0 {
+			packages = append(packages, mutation{Module: m.Module, Package: m.Package, Test: m.Test})
+		} else {
+			packages[i].Test += "|" + m.Test
+		}
+	}
+
+	ok := true
+
+	for _, p := range packages {
+		if r := p.run(ctx, root, nil, patience); r.verdict != survived {
+			fmt.Fprintf(w, "%s fails without a mutation %s\n%s\n", p.Package, r.note, r.output)
+
+			ok = false
+		}
+	}
+
+	return ok
 }
 
 // try tests each mutant, a few at a time, prints a line for each in the order of

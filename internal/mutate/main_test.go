@@ -65,7 +65,7 @@ func TestMutationsApply(t *testing.T) {
 	}
 
 	for _, m := range mutations {
-		if _, err := m.overlay(root, t.TempDir()); err != nil {
+		if _, err := m.mutated(root); err != nil {
 			t.Errorf("law %d: %s: %s: %v", m.Law, m.File, m.What, err)
 		}
 
@@ -75,6 +75,31 @@ func TestMutationsApply(t *testing.T) {
 	}
 }
 
+// TestTheTestsMustPassWithoutAMutation, or each mutant would seem to be noticed.
+func TestTheTestsMustPassWithoutAMutation(t *testing.T) {
+	t.Parallel()
+
+	root := t.TempDir()
+
+	for name, text := range map[string]string{
+		"go.mod":    "module p\n\ngo 1.25.0\n",
+		"p.go":      "package p\n",
+		"p_test.go": "package p\n\nimport \"testing\"\n\nfunc TestGood(*testing.T) {}\n\nfunc TestBad(t *testing.T) { t.Error(\"as always\") }\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
+	}
+
+	good, bad := mutation{Package: ".", Test: "^TestGood$"}, mutation{Package: ".", Test: "^TestBad$"}
+
+	var out strings.Builder
+
+	assert.True(t, sound(t.Context(), &out, root, []mutation{good, good}))
+	assert.Empty(t, out.String())
+	assert.False(t, sound(t.Context(), &out, root, []mutation{good, bad}))
+	assert.Contains(t, out.String(), ". fails without a mutation")
+	assert.Contains(t, out.String(), "as always")
+}
+
 // TestTry runs the go command on a module made for it, whose test notices only
 // some mutations.
 func TestTry(t *testing.T) {
@@ -82,7 +107,9 @@ func TestTry(t *testing.T) {
 
 	root := t.TempDir()
 
+	// The second test would not compile: no mutant has the tests that it does not need.
 	files := map[string]string{
+		"q_test.go": "package p\n\nfunc TestOther() { nothing() }\n",
 		"go.mod":    "module p\n\ngo 1.25.0\n",
 		"p.go":      "package p\n\nfunc Add(a, b int) int { return a + b }\n\nvar Unused = 1\n\nvar Leak = false\n",
 		"p_test.go": "package p\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestMain(m *testing.M) {\n\tcode := m.Run()\n\tif Leak {\n\t\tcode = 1\n\t}\n\tos.Exit(code)\n}\n\nfunc TestAdd(t *testing.T) {\n\tif Add(1, 2) != 3 {\n\t\tt.Error(\"wrong\")\n\t}\n}\n",
@@ -141,7 +168,8 @@ func TestJudgeNamesTheTimeout(t *testing.T) {
 {"Action":"fail","Package":"p"}
 `), exit)
 
-	if want := (result{verdict: killed, note: "by the timeout of 2m0s"}); got != want {
+	want := result{verdict: killed, note: "by the timeout of 2m0s", output: "panic: test timed out after 2m0s\n"}
+	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

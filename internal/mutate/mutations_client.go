@@ -10,13 +10,13 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 1, What: "the secret-id is read once", File: "auth/approle/approle.go",
-		Old:     "secretID: auth.Source(secretID), mount",
-		New:     "secretID: func() auth.Source { v, err := auth.Source(secretID).Read(context.Background()); return func(context.Context) (string, error) { return v, err } }(), mount",
+		Old:     "secretID: secretID, mount",
+		New:     "secretID: func() SecretID { v, err := secretID.source.Read(context.Background()); return SecretIDFrom(func(context.Context) (string, error) { return v, err }) }(), mount",
 		Package: ".", Test: "^TestLaw01SourcesAreReadAfreshAtEachLogin$",
 	},
 	{
 		Law: 1, What: "a login is stamped when its answer is there", File: "internal/session/login.go",
-		Old: "newToken(answer, peek, sent)", New: "newToken(answer, peek, func() lease.Instant { _ = sent; return s.clock() }())",
+		Old: "newToken(answer, peek, sent,", New: "newToken(answer, peek, func() lease.Instant { _ = sent; return s.clock() }(),",
 		Package: ".", Test: "^TestLaw01LoginTimeIsStampedBeforeTheRequest$",
 	},
 	{
@@ -46,7 +46,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 4, What: "a truncated renewal is taken for a full one", File: "lease/outcome.go",
-		Old: "|| l.truncated()", New: "|| false",
+		Old: "|| l.Truncated()", New: "|| false",
 		Package: ".", Test: "^TestLaw04",
 	},
 	{
@@ -71,7 +71,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 6, What: "an outage is taken for a dead token", File: "internal/session/classify.go",
-		Old: "\t\treturn lease.Transient\n", New: "\t\treturn lease.ParentDead\n",
+		Old: "http.StatusNotImplemented:\n\t\treturn lease.Transient\n", New: "http.StatusNotImplemented:\n\t\treturn lease.ParentDead\n",
 		Package: ".", Test: "^TestLaw06WhatMayPassNeverCausesALogin$",
 	},
 	{
@@ -110,8 +110,8 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestA8ALoginThatIsRefusedIsLoudAndSlow$",
 	},
 	{
-		Law: 6, What: "a deleted secret is taken for a missing one", File: "kv/kv.go",
-		Old: `case meta.Data.Metadata.Deleted != "":`, New: `case meta.Data.Metadata.Deleted == "-":`,
+		Law: 6, What: "a deleted secret is taken for a missing one", File: "kv/errors.go",
+		Old: "case meta.Version != 0:", New: "case meta.Version < 0:",
 		Package: ".", Test: "^TestLaw06FourKindsOfNotFound$",
 	},
 	{
@@ -196,7 +196,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 13, What: "a version is published before it is accepted", File: "kv/watch.go",
-		Old: "if err = w.check(ctx, next); err == nil {", New: "w.publish(next)\n\t\tif err = w.check(ctx, next); err == nil {",
+		Old: "if w.verify == nil {\n\t\tw.publish", New: "if true {\n\t\tw.publish",
 		Package: ".", Test: "^TestLaw13AVersionThatIsNotAcceptedIsNotPublished$",
 	},
 	{
@@ -210,8 +210,13 @@ var clientMutations = []mutation{
 		Package: ".", Test: "^TestLaw14ALeaderThatGoesAwayFailsNobodyElse$",
 	},
 	{
+		Law: 17, What: "an attempt that ctx has cut off is the reason", File: "internal/session/request.go",
+		Old: "if ctx.Err() == nil || last == nil {", New: "if ctx.Err() == nil || true {",
+		Package: ".", Test: "^TestU1TheReasonOutlivesAnAttemptThatIsCutOff$",
+	},
+	{
 		Law: 17, What: "New gives up at the first failure", File: "internal/session/session.go",
-		Old: "if errors.As(err, &le) && (le.Class == lease.Permanent || le.Class == lease.Refused) {", New: "if errors.As(err, &le) {",
+		Old: "if isRefused(classOf(err)) && !soon {", New: "if !soon {",
 		Package: ".", Test: "^TestLaw17NewBlocksUntilVaultIsUp$",
 	},
 	{
@@ -221,7 +226,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 17, What: "Load tells one failure only", File: "load.go",
-		Old: `errs = append(errs, fmt.Errorf("field %s: %w", f.name, err))`, New: `errs = append(errs[:0], fmt.Errorf("field %s: %w", f.name, err))`,
+		Old: "errs = append(errs, err)", New: "errs = append(errs[:0], err)",
 		Package: ".", Test: "^TestLaw17LoadNamesEveryPathThatIsBad$",
 	},
 	{
@@ -231,7 +236,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 18, What: "a given token is revoked", File: "internal/session/login.go",
-		Old: "owned = o.Owned()", New: "owned = o.Owned() || o != nil",
+		Old: "owned := s.owning()", New: "owned := s.owning() || true",
 		Package: ".", Test: "^TestLaw18AGivenTokenIsNeverRevokedButItsLeasesAre$",
 	},
 	{
@@ -276,7 +281,7 @@ var clientMutations = []mutation{
 	},
 	{
 		Law: 18, What: "a login ends with its caller, and its token is lost", File: "internal/session/login.go",
-		Old: "context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)", New: "context.WithTimeout(ctx, attemptTimeout)",
+		Old: "context.WithTimeout(context.WithoutCancel(ctx), s.loginTimeout())", New: "context.WithTimeout(ctx, s.loginTimeout())",
 		Package: ".", Test: "^TestA14ALoginThatNobodyWaitsForLeavesNoToken$",
 	},
 	{

@@ -4,9 +4,9 @@ package main
 var codeMutations = []mutation{
 	{
 		Law: 2, What: "a given token is believed to have the TTL that it was created with",
-		File:    "auth/token/token.go",
-		Old:     "s.Data[\"ttl\"]",
-		New:     "s.Data[\"creation_ttl\"]",
+		File:    "auth/lookup.go",
+		Old:     "ok := s.Data[\"ttl\"]",
+		New:     "ok := s.Data[\"creation_ttl\"]",
 		Package: "./auth/token", Test: "^TestA4WhatRemainsCountsNotWhatWasGranted$",
 	},
 	{
@@ -25,16 +25,16 @@ var codeMutations = []mutation{
 	},
 	{
 		Law: 12, What: "versions that restarted are not noticed",
-		File:    "kv/watch.go",
-		Old:     " && next.Metadata.Created.Equal(w.have.Created)",
+		File:    "kv/watch_poller.go",
+		Old:     " && i.created.Equal(other.created)",
 		New:     "",
 		Package: "./kv", Test: "^TestC3ADeletedSecretKeepsItsLastGoodValue$",
 	},
 	{
 		Law: 13, What: "what does not decode is published",
 		File:    "kv/watch.go",
-		Old:     "\tcase err != nil:\n",
-		New:     "\tcase err != nil:\n\t\tw.publish(next)\n",
+		Old:     "\t\treturn ended(a, &lease.Error{Class: lease.Permanent, Err: err}) // only",
+		New:     "\t\tw.publish(next, a.is)\n\t\treturn ended(a, &lease.Error{Class: lease.Permanent, Err: err}) // only",
 		Package: ".", Test: "^TestLaw13WhatDoesNotDecodeIsNotPublished$",
 	},
 	{
@@ -95,9 +95,9 @@ var codeMutations = []mutation{
 	},
 	{
 		Law: 18, What: "a watched value that was closed is still read",
-		File:    "kv/watch.go",
-		Old:     "\t\tentry.Remove()\n",
-		New:     "\t\t_ = entry\n",
+		File:    "kv/watch_poller.go",
+		Old:     "\tp.entry.Remove()\n",
+		New:     "\t_ = p.entry\n",
 		Package: "./kv", Test: "^TestAWatchedValueThatIsClosedAsksNoMore$",
 	},
 	{
@@ -114,9 +114,16 @@ var codeMutations = []mutation{
 	},
 	{
 		Law: 11, What: "what a revoked token has read is served from the cache",
-		File:    "kv/kv.go",
-		Old:     "(raw.token.Ended() ||",
-		New:     "(raw.token == nil ||",
+		File:    "kv/shared.go",
+		Old:     "!r.token.Ended() &&",
+		New:     "r.token != nil &&",
 		Package: "./kv", Test: "^TestD6WhatADeadTokenHasReadIsReadAgain$",
+	},
+	{
+		Law: 2, What: "what has no lease has no end",
+		File:    "dynamic/dynamic.go",
+		Old:     "if ttl <= 0 && a.LeaseID == \"\" {",
+		New:     "if ttl < 0 {",
+		Package: ".", Test: "^TestC1AStaticRoleIsNotOpenedAsALease$",
 	},
 }

@@ -5,7 +5,7 @@ package main
 var hearsayMutations = []mutation{
 	{
 		Law: 6, What: "whoever calls a token dead is believed",
-		File: "internal/session/request.go", Old: "if !s.believe(ctx, t) {", New: "if !s.believe(ctx, t) && again {",
+		File: "internal/session/request.go", Old: "if !s.believe(waiting, t) {", New: "if !s.believe(ctx, t) && again {",
 		Package: ".", Test: "^TestE8AStormOfInvalidTokensIsLookedInto$",
 	},
 	{
@@ -15,7 +15,7 @@ var hearsayMutations = []mutation{
 	},
 	{
 		Law: 2, What: "a given token that others keep alive is refused",
-		File: "internal/session/token.go", Old: "t.value == old.value && t.grant.Left(now)-time.Second <= old.grant.Left(now) {", New: "t.value == old.value && now.Mono >= 0 {",
+		File: "internal/session/token.go", Old: "t.is(old) && t.grant.Left(now)-time.Second <= old.grant.Left(now) {", New: "t.is(old) && now.Mono >= 0 {",
 		Package: ".", Test: "^TestA4AGivenTokenThatOthersKeepAliveIsUsedOn$",
 	},
 	{
@@ -50,7 +50,7 @@ var hearsayMutations = []mutation{
 	},
 	{
 		Law: 9, What: "what was read before a sleep is young",
-		File: "kv/kv.go", Old: ".Sub(raw.at) > o.maxAge)", New: ".Sub(raw.at) > 1000*o.maxAge)",
+		File: "kv/shared.go", Old: "now.Wall.Sub(r.sent.Wall))", New: "now.Wall.Sub(r.sent.Wall)/1000)",
 		Package: ".", Test: "^TestLaw09MaxAgeCountsASleep$",
 	},
 	{
@@ -70,7 +70,7 @@ var hearsayMutations = []mutation{
 	},
 	{
 		Law: 12, What: "a value that does not decode is read at the pace of an outage",
-		File: "kv/watch.go", Old: "if errors.As(err, &misfit) {", New: "if errors.As(err, &misfit) && err == nil {",
+		File: "kv/watch.go", Old: "Class: lease.Permanent, Err: err}) // only", New: "Class: lease.Unknown, Err: err}) // only",
 		Package: ".", Test: "^TestC2APollThatDoesNotDecodeKeepsItsPace$",
 	},
 	{

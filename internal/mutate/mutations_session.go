@@ -82,8 +82,8 @@ var sessionMutations = []mutation{
 	{
 		Law: 6, What: "each who meets a dead token has it replaced",
 		File:    "internal/session/request.go",
-		Old:     "s.tokens.Ensure(ctx, t.grant); loginErr",
-		New:     "s.tokens.Ensure(ctx, s.tokens.Grant()); loginErr",
+		Old:     "s.tokens.Ensure(waiting, t.grant); loginErr",
+		New:     "s.tokens.Ensure(waiting, s.tokens.Grant()); loginErr",
 		Package: ".", Test: "^TestE8AClusterThatDoesNotKnowTheTokenCausesOneLogin$",
 	},
 	{
@@ -215,7 +215,7 @@ var sessionMutations = []mutation{
 	{
 		Law: 9, What: "a lookup is believed to the second",
 		File:    "internal/session/token.go",
-		Old:     "TTL: rounded(Seconds(*d.TTL))",
+		Old:     "TTL: Rounded(Seconds(*d.TTL))",
 		New:     "TTL: Seconds(*d.TTL)",
 		Package: "./internal/session", Test: "^TestLaw09CheckReturnsWhatIsLeft$",
 	},
@@ -228,9 +228,9 @@ var sessionMutations = []mutation{
 	},
 	{
 		Law: 6, What: "a lookup that is refused always means death",
-		File:    "internal/session/token.go",
-		Old:     "class == lease.Refused && was == allowed:",
-		New:     "class == lease.Refused && was >= unasked:",
+		File:    "internal/session/probe.go",
+		Old:     "class == lease.Refused && was == allowed &&",
+		New:     "class == lease.Refused && was >= unasked &&",
 		Package: "./internal/session", Test: "^TestLaw06CheckTellsADeadTokenFromWhatProvesNothing$",
 	},
 	{

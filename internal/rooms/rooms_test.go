@@ -41,24 +41,37 @@ var table = []room{
 	{name: "vaulttest/..."},
 
 	{name: "auth", ours: []string{"secret"}, theirs: []string{vaultAPI}},
-	{name: "auth/token", ours: []string{"auth", "secret"}, theirs: []string{vaultAPI}},
-	{name: "auth/approle", ours: []string{"auth", "secret"}, theirs: []string{vaultAPI, vaultAPI + "/auth/approle"}},
+	{name: "auth/authtest", ours: []string{"auth"}, theirs: []string{vaultAPI}},
+	{name: "auth/internal/wrapping", ours: []string{"auth", "secret"}, theirs: []string{vaultAPI}},
+	{name: "auth/token", ours: []string{"auth", "auth/internal/wrapping", "secret"}, theirs: []string{vaultAPI}},
+	{
+		name:   "auth/approle",
+		ours:   []string{"auth", "auth/internal/wrapping", "secret"},
+		theirs: []string{vaultAPI, vaultAPI + "/auth/approle"},
+	},
+	{name: "auth/kubernetes", ours: []string{"auth"}, theirs: []string{vaultAPI, vaultAPI + "/auth/kubernetes"}},
+	{name: "auth/jwt", ours: []string{"auth"}, theirs: []string{vaultAPI}},
+	{name: "auth/cert", ours: []string{"auth"}, theirs: []string{vaultAPI}},
+	{name: "auth/userpass", ours: []string{"auth"}, theirs: []string{vaultAPI}},
+	{name: "auth/aws", ours: []string{"auth", "secret"}, theirs: []string{vaultAPI, "github.com/aws/aws-sdk-go-v2/aws"}},
 
+	{name: "internal/members"},
 	{name: "internal/session", ours: []string{"auth", "lease", "secret"}, theirs: []string{vaultAPI}},
-	{name: "kv", ours: []string{"cache", "lease", "secret", "internal/session"}},
+	{name: "kv", ours: []string{"cache", "lease", "secret", "internal/members", "internal/session"}},
 	{name: "dynamic", ours: []string{"cache", "lease", "secret", "internal/session"}},
 	{name: "dynamic/sqldb", ours: []string{"cache", "lease", "secret", "internal/session", "dynamic"}},
 
 	{
 		name: ".",
 		ours: []string{
-			"auth", "auth/token", "auth/approle", "cache", "dynamic", "internal/session", "kv", "lease", "secret",
+			"auth", "auth/token", "auth/approle", "auth/kubernetes", "auth/jwt",
+			"cache", "dynamic", "internal/members", "internal/session", "kv", "lease", "secret",
 		},
 		theirs: []string{vaultAPI},
 	},
 
 	// Tools of the project; no program of a user links them.
-	{name: "internal/cireport"},
+	{name: "internal/cireport", ours: []string{"internal/figure"}},
 	{name: "internal/figure"},
 	{name: "internal/mutate"},
 	{name: "internal/rooms"},

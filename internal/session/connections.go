@@ -77,13 +77,29 @@ func (c *connections) current() *ways {
 	}
 	defer c.mu.Unlock()
 	now := c.clock()
-	if conf := c.files.reload(now); conf != nil {
-		c.conf = conf
-		c.anew(now)
-	} else if passed(c.cur.Load().made, now, connectionLife) {
+	if c.files.due(now) {
+		c.reload(now)
+	}
+	if passed(c.cur.Load().made, now, connectionLife) {
 		c.anew(now)
 	}
 	return c.cur.Load()
+}
+
+// reload takes what the files hold now. The caller holds mu.
+func (c *connections) reload(now lease.Instant) {
+	if conf := c.files.reload(now); conf != nil {
+		c.conf = conf
+		c.anew(now)
+	}
+}
+
+// shown is what the next connection shows: what the files hold now, or what worked before.
+func (c *connections) shown() material {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reload(c.clock())
+	return c.files.used
 }
 
 // ended is told how each request over w ended, its answer's body included.

@@ -25,6 +25,7 @@ type Error struct {
 
 	body   []byte // of a 404: kv tells a deleted secret from a missing one by it
 	listed bool   // Vault has the form of Vault's errors: no proxy's page
+	unread bool   // of a login: the source of a held token could not be read, and nobody was asked
 }
 
 // Error puts it into one line.
@@ -74,13 +75,15 @@ func scrub(text string) string {
 }
 
 // vaultTexts takes the useful part of Vault's error list.
-func vaultTexts(errs []string, private string) []string {
+func vaultTexts(errs []string, private ...string) []string {
 	var out []string
 	for _, e := range errs {
-		if private != "" {
-			e = strings.ReplaceAll(e, private, "[redacted]")
+		for _, p := range private {
+			if p != "" {
+				e = strings.ReplaceAll(e, p, "[redacted]")
+			}
 		}
-		e = scrub(e)
+		e = readSTS(scrub(e))
 		if i := strings.Index(e, "occurred: * "); i >= 0 {
 			e = strings.ReplaceAll(e[i+len("occurred: * "):], " * ", ", ")
 		}
@@ -96,11 +99,24 @@ func vaultTexts(errs []string, private string) []string {
 
 // hint says what to do about the failure.
 func hint(r Request, e *Error, class lease.Class) string {
+	if h := stsHint(e.Vault); h != "" && isLogin(e.Path) {
+		return h
+	}
 	switch {
+	case isLogin(e.Path) && issuerDown(strings.ToLower(strings.Join(e.Vault, "\n"))):
+		return "Vault does not get the issuer's keys: is jwks_url or oidc_discovery_url in the method's config right, and does Vault reach it?"
+	case isLogin(e.Path) && directoryDown(strings.ToLower(strings.Join(e.Vault, "\n"))):
+		return "Vault does not reach the LDAP server: is url in the method's config right, and is the server up?"
+	case strings.Contains(strings.Join(e.Vault, " "), "HTTP request to an HTTPS server"):
+		return "Address says http, but the server speaks https"
 	case class == lease.ParentDead:
 		return "the token is revoked or has expired"
+	case strings.HasPrefix(e.Path, "sys/wrapping/") && e.listed && class != lease.Transient:
+		return "the wrapping token has expired or was used: if not by this program, then by somebody who should not have what it wrapped. Have another one issued, and find out who used this one"
+	case class == lease.Transient && e.Status == http.StatusForbidden:
+		return "that is no answer of Vault's: does a gateway or firewall before it refuse such requests?"
 	case class == lease.Refused && isLogin(e.Path):
-		return "is the auth method mounted there? After five failures Vault refuses a user for a quarter of an hour (user lockout)"
+		return "does the role admit who logs in, and is the auth method mounted there? Vault says the same when it cannot ask whom it must, such as a Kubernetes API server, and for a quarter of an hour after five failures of a user (user lockout)"
 	case class == lease.Refused:
 		return fmt.Sprintf("grant it by policy: path %q { capabilities = [%q] }, or is the mount another?", e.Path, capability(r.Method))
 	case class == lease.Permanent && isLogin(r.Path):
@@ -124,7 +140,8 @@ func networkHint(err error) string {
 		return ""
 	case strings.Contains(err.Error(), "x509:"):
 		return "check TLS.CACert and TLS.ServerName"
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"),
+		strings.Contains(err.Error(), "does not look like a TLS handshake"):
 		return "Address says https, but the server speaks http"
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return "nobody answers at Address: is Vault running and reachable from here?"

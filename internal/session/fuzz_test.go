@@ -38,7 +38,7 @@ func FuzzScrub(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, after string) {
 		for canary, parts := range canaries {
 			text := before + canary + after
-			e := &Error{Op: "read", Path: "p", Vault: vaultTexts([]string{text}, ""), Err: errors.New(text)}
+			e := &Error{Op: "read", Path: "p", Vault: vaultTexts([]string{text}), Err: errors.New(text)}
 			for _, part := range parts {
 				if strings.Contains(before+after, part) {
 					return // it has found out
@@ -82,7 +82,7 @@ func FuzzNewToken(f *testing.F) {
 		}
 		peek := &loginPeek{}
 		peek.note(body)
-		tok, err := newToken(answer, peek, lease.Instant{Mono: time.Hour})
+		tok, err := newToken(answer, peek, lease.Instant{Mono: time.Hour}, false)
 		if err != nil {
 			if tok != nil {
 				t.Error("a token and an error")

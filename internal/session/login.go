@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -24,12 +25,17 @@ const abandonedLogin = 5 * time.Second
 // revoked: nobody else knows of it (failure code A14).
 func (s *Session) logIn(ctx context.Context) (*token, error) {
 	if ctx.Err() != nil {
-		return nil, s.unanswered(ctx)
+		return nil, s.unanswered(ctx, nil)
 	}
 	if err := s.permit(ctx); err != nil {
 		return nil, err
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	client, peek, err := s.loginClient()
+	if err != nil {
+		<-s.login
+		return nil, &lease.Error{Class: lease.Permanent, Err: err}
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.loginTimeout())
 	type outcome struct {
 		t   *token
 		err error
@@ -46,7 +52,7 @@ func (s *Session) logIn(ctx context.Context) (*token, error) {
 	s.logins.Go(func() {
 		defer func() { <-s.login }()
 		defer cancel()
-		t, err := s.logInOnce(own)
+		t, err := s.logInOnce(own, client, peek)
 		select {
 		case result <- outcome{t, err}:
 		case <-gone:
@@ -60,7 +66,7 @@ func (s *Session) logIn(ctx context.Context) (*token, error) {
 		return r.t, r.err
 	case <-ctx.Done():
 		time.AfterFunc(abandonedLogin, cancel)
-		return nil, s.unanswered(ctx)
+		return nil, s.unanswered(ctx, peek)
 	case <-s.ctx.Done():
 		time.AfterFunc(abandonedLogin, cancel)
 		return nil, ErrClosed
@@ -69,9 +75,29 @@ func (s *Session) logIn(ctx context.Context) (*token, error) {
 		case r := <-result:
 			return r.t, r.err
 		case <-time.After(time.Second):
-			return nil, s.unanswered(own)
+			return nil, s.unanswered(own, peek)
 		}
 	}
+}
+
+// loginTimeout bounds a login. One that makes a token has as long as any creation, but leaves time for
+// another before the end of the token that there is.
+func (s *Session) loginTimeout() time.Duration {
+	if !s.owning() {
+		return attemptTimeout
+	}
+	if t := s.current(); t != nil {
+		if left := t.grant.Left(s.clock()); left > 0 {
+			return min(max(left/2, attemptTimeout), createTimeout)
+		}
+	}
+	return createTimeout
+}
+
+// owning reports whether a login makes a token of our own.
+func (s *Session) owning() bool {
+	o, ok := s.cfg.Auth.(auth.Owner)
+	return !ok || o.Owned()
 }
 
 // permit waits until no other login is under way, but not without end: an earlier one may
@@ -83,34 +109,62 @@ func (s *Session) permit(ctx context.Context) error {
 	case s.login <- struct{}{}:
 		return nil
 	case <-limited.Done():
-		return s.unanswered(limited)
+		return s.unanswered(limited, s.wire.peek.Load())
 	case <-s.ctx.Done():
 		return ErrClosed
 	}
 }
 
-// unanswered is the error of a login that took longer than its caller had time.
-func (s *Session) unanswered(ctx context.Context) error {
-	return &lease.Error{Class: lease.Transient, Err: &Error{
-		Op: "log in", Path: "auth", Namespace: s.cfg.AuthNamespace, Err: context.Cause(ctx), Hint: "no answer so far: is Address right, and Vault reachable from here?",
-	}}
+// unanswered is the error of a login that took longer than its caller had time. Peek is the login's,
+// if there is one.
+func (s *Session) unanswered(ctx context.Context, peek *loginPeek) error {
+	e := &Error{
+		Op: "log in", Path: "auth", Namespace: s.cfg.AuthNamespace, Err: context.Cause(ctx),
+		Hint: "no answer so far: is Address right, and Vault reachable from here?",
+	}
+	if peek != nil && !peek.asked() {
+		e.Hint = "Vault was not asked yet: does what the auth method reads its credential from answer?"
+	}
+	return &lease.Error{Class: lease.Transient, Err: e}
 }
 
-func (s *Session) logInOnce(ctx context.Context) (*token, error) {
-	client, peek, err := s.loginClient()
+// proxyLogin is how long a start waits for the login of a Vault Proxy.
+const proxyLogin = 10 * time.Second
+
+// withoutToken reports whether err may be that of a Vault Proxy that has not logged in yet: it listens
+// before it has, and passes requests on without a token. Nobody can see from outside when it is ready.
+// A token that is dead has another text.
+func (s *Session) withoutToken(err error) bool {
+	var e *Error
+	return auth.IsNone(s.cfg.Auth) && errors.As(err, &e) && e.listed &&
+		(e.Status == http.StatusForbidden || e.Status == http.StatusBadRequest) && // so of older versions
+		classify("", e.Status, e.Vault) != lease.ParentDead
+}
+
+func (s *Session) logInOnce(ctx context.Context, client *api.Client, peek *loginPeek) (*token, error) {
+	mark, err := s.markBefore(ctx)
 	if err != nil {
-		return nil, &lease.Error{Class: lease.Permanent, Err: err}
+		mark = "" // the login says what is wrong
+	}
+	if err := s.spared(mark); err != nil {
+		return nil, err
 	}
 	sent := s.clock() // before the request: law 1
 	answer, err := callLogin(ctx, s.cfg.Auth, client)
+	if _, missed := peek.missed(); err == nil && missed && (answer == nil || answer.Auth == nil) {
+		err = errors.New("nothing is there")
+	}
 	if err != nil {
-		return nil, s.loginError(ctx, err, peek)
+		err = s.loginError(ctx, err, peek)
+		if mark == "" && isRefused(classOf(err)) {
+			mark, _ = s.mark(ctx)
+		}
+		s.noteLogin(mark, err)
+		return nil, err
 	}
-	owned := true
-	if o, ok := s.cfg.Auth.(auth.Owner); ok {
-		owned = o.Owned()
-	}
-	t, err := newToken(answer, peek, sent)
+	s.noteLogin(mark, nil)
+	owned := s.owning()
+	t, err := newToken(answer, peek, sent, auth.IsNone(s.cfg.Auth))
 	if err != nil {
 		if answer != nil && answer.Auth != nil && answer.Auth.ClientToken != "" {
 			s.discard(&token{value: secret.NewString(answer.Auth.ClientToken), owned: owned})
@@ -118,6 +172,14 @@ func (s *Session) logInOnce(ctx context.Context) (*token, error) {
 		return nil, &lease.Error{Class: lease.Permanent, Err: err}
 	}
 	t.owned = owned
+	if l, ok := s.cfg.Auth.(auth.Limiter); ok {
+		t.scarce = l.Limited()
+	}
+	if l := t.grant.Lease(); s.held() && l.TTL > 0 && !t.limited {
+		l.Renewable = true // to look at it: see lookAgain
+		l.Held, l.Asked, l.Capped = true, 0, false
+		t.grant = lease.NewGrant(l, nil)
+	}
 	return t, nil
 }
 
@@ -128,7 +190,9 @@ func (s *Session) discard(t *token) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), abandonedLogin)
 	defer cancel()
-	_ = s.revokeToken(ctx, t)
+	if err := s.revokeToken(ctx, t); err != nil {
+		s.Report(lease.ReplaceFailed, "token", err) // it lives on to its end, and nobody else knows of it
+	}
 }
 
 // callLogin calls the method. Its panic becomes an error without the panic's value,
@@ -142,8 +206,8 @@ func callLogin(ctx context.Context, m auth.Method, c *api.Client) (_ *api.Secret
 	return m.Login(ctx, c)
 }
 
-// newToken makes a token of a login's answer.
-func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, error) {
+// newToken makes a token of a login's answer. Only with auth.None it has no value.
+func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant, none bool) (*token, error) {
 	if answer == nil || answer.Auth == nil {
 		return nil, errors.New("leasehold: log in: the answer holds no token")
 	}
@@ -151,7 +215,7 @@ func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 	if a.MFARequirement != nil {
 		return nil, errors.New("leasehold: log in: the role requires multi-factor authentication, which a service cannot do")
 	}
-	if a.ClientToken == "" {
+	if a.ClientToken == "" && !none {
 		return nil, errors.New("leasehold: log in: the answer holds no token")
 	}
 	kind, uses := peek.about(a.ClientToken)
@@ -172,7 +236,7 @@ func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 		endless = told && expires == nil
 	}
 	if given || kind == "batch" {
-		ttl = rounded(ttl)
+		ttl = Rounded(ttl)
 	}
 	if ttl == 0 && !endless {
 		// Such as a given token in its last second: no end must not be read into it.
@@ -191,6 +255,7 @@ func newToken(answer *api.Secret, peek *loginPeek, sent lease.Instant) (*token, 
 	}
 	t.uses.Store(uses)
 	if given {
+		t.issued = fmt.Sprint(answer.Data["issue_time"], answer.Data["creation_time"])
 		t.lookup.Store(allowed) // it just was
 	}
 	t.grant = lease.NewGrant(lease.Lease{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/vault/api"
@@ -45,7 +46,10 @@ type loginPeek struct {
 
 	mu     sync.Mutex // guards the rest
 	last   *call
+	path   string   // of the latest answer
+	status int      // and its status
 	tokens []peeked // a method may log in more than once, and ask other things after it
+	shown  []string // what it proves itself with: who answers in Vault's place may quote it
 }
 
 // peeked is what an answer says about a token.
@@ -58,20 +62,79 @@ type peeked struct {
 // RoundTrip implements http.RoundTripper.
 func (p *loginPeek) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := &call{token: req.Header.Get(headerToken), namespace: p.s.cfg.AuthNamespace, create: true}
+	body, err := sentBody(req)
+	if err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	p.last = c
+	p.shown = append(p.shown, secretsOf(body)...)
 	p.mu.Unlock()
 	resp, err := p.s.wire.RoundTrip(req.WithContext(context.WithValue(req.Context(), callKey{}, c)))
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return resp, err
+	if err != nil {
+		return nil, err
 	}
-	body, err := readBody(resp)
+	p.mu.Lock()
+	p.path, p.status = strings.TrimPrefix(req.URL.Path, "/v1/"), resp.StatusCode
+	p.mu.Unlock()
+	if resp.StatusCode != http.StatusOK {
+		return resp, nil
+	}
+	body, err = readBody(resp)
 	if err != nil {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	p.note(body)
 	return resp, nil
+}
+
+// sentBody is a request's body, which can still be sent.
+func sentBody(req *http.Request) ([]byte, error) {
+	if req.Body == nil || req.GetBody == nil {
+		return nil, nil
+	}
+	again, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = again.Close() }()
+	return io.ReadAll(again)
+}
+
+// secretsOf are the values in a login's body that prove who logs in.
+func secretsOf(body []byte) (values []string) {
+	var sent struct {
+		SecretID string `json:"secret_id"` // AppRole
+		Password string `json:"password"`  // userpass, LDAP, RADIUS, Okta
+		JWT      string `json:"jwt"`       // JWT, Kubernetes, GCP, Azure
+		Token    string `json:"token"`     // GitHub, and what is unwrapped
+	}
+	_ = json.Unmarshal(body, &sent)
+	for _, v := range []string{sent.SecretID, sent.Password, sent.JWT, sent.Token} {
+		if v == "" {
+			continue
+		}
+		values = append(values, v)
+		if quoted, err := json.Marshal(v); err == nil { // as it stands in the body
+			values = append(values, string(quoted[1:len(quoted)-1]))
+		}
+	}
+	return values
+}
+
+// secrets are what was shown so far.
+func (p *loginPeek) secrets() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.shown)
+}
+
+// asked reports whether Vault was asked anything yet.
+func (p *loginPeek) asked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last != nil
 }
 
 // note keeps what an answer says about a token. What is no login's answer stays unnoticed.
@@ -86,6 +149,14 @@ func (p *loginPeek) note(body []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tokens = append(p.tokens, *answer.Auth)
+}
+
+// missed reports whether the latest answer was a 404, which the official client makes no error
+// of, and hides the status if it is not JSON.
+func (p *loginPeek) missed() (path string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.path, p.status == http.StatusNotFound
 }
 
 // about returns the type and the uses of the token that the login obtained.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-f5e1ac40/leasehold/auth"
 	"github.com/seed-f5e1ac40/leasehold/lease"
 )
 
@@ -100,6 +101,9 @@ func (s *Session) believe(ctx context.Context, t *token) bool {
 		p.dead, p.died = t.grant, now
 	}
 	trusted := p.dead == t.grant
+	if t.scarce && t.lookup.Load() == allowed {
+		trusted = false // a login costs more than a lookup
+	}
 	s.mu.Unlock()
 	return trusted || s.superseded(t) || s.deadAfterAll(ctx, t)
 }
@@ -128,12 +132,19 @@ func (s *Session) deadAfterAll(ctx context.Context, t *token) bool {
 	was := t.lookup.Load()
 	_, err := s.lookupSelf(ctx, t, lookupPatience)
 	s.hasLooked(t)
-	class := classOf(err)
-	dead := class == lease.ParentDead || (class == lease.Refused && was == allowed)
+	dead := s.proves(err, was)
 	if dead {
 		t.grant.End()
 	}
 	return dead
+}
+
+// proves reports whether a lookup-self that failed with err says that the token is dead: where one was
+// allowed before, a refusal does as well. Behind a Vault Proxy it does not: one that has just been started
+// has no token to show.
+func (s *Session) proves(err error, was int32) bool {
+	class := classOf(err)
+	return class == lease.ParentDead || class == lease.Refused && was == allowed && !auth.IsNone(s.cfg.Auth)
 }
 
 func (s *Session) mayLook(t *token) bool {
@@ -182,7 +193,16 @@ func (s *Session) lookupSelf(ctx context.Context, t *token, patience time.Durati
 // other policies (failure code A12). If not, the new one is revoked at once and
 // nothing changes.
 func (s *Session) probePolicies(ctx context.Context, t *token) {
-	if !t.owned {
+	if s.held() {
+		select {
+		case s.rereading <- struct{}{}: // what one finds is for all
+			defer func() { <-s.rereading }()
+			_ = s.reread(ctx) // there may be another one already; a failure is told
+		case <-ctx.Done():
+		}
+		return
+	}
+	if !t.owned || t.scarce {
 		return
 	}
 	s.mu.Lock()

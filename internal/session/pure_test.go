@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -46,6 +47,8 @@ func TestLaw06AnAnswerIsClassedByStatusFirstAndTextSecond(t *testing.T) {
 		{"internal", renewPath, 500, []string{"internal error"}, lease.Transient},
 		{"an outage that names a lease", renewPath, 500, []string{"failed: lease not found"}, lease.Transient},
 		{"bad gateway", renewPath, 502, nil, lease.Transient},
+		{"KV that is being upgraded", "secret/data/a", 400, []string{"Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."}, lease.Transient},
+		{"KV that waits for it", "secret/data/a", 400, []string{"Waiting for the primary to upgrade from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service when the primary is finished."}, lease.Transient},
 		{"sealed", renewPath, 503, []string{"Vault is sealed"}, lease.Transient},
 		{"gateway timeout", renewPath, 504, nil, lease.Transient},
 		{"of a proxy", renewPath, 599, nil, lease.Transient},
@@ -68,6 +71,9 @@ func TestLaw06AnAnswerIsClassedByStatusFirstAndTextSecond(t *testing.T) {
 		{"bad secret-id that names a lease", loginPath, 400, []string{"lease not found"}, lease.Permanent},
 		{"bad role", "auth/kubernetes/login", 400, []string{"invalid role name"}, lease.Permanent},
 		{"userpass", "auth/userpass/login/me", 400, []string{"invalid username or password"}, lease.Permanent},
+		{"an issuer that is away", "auth/jwt/login", 400, []string{"error validating token: error verifying token signature: fetching keys oidc: get keys failed: 503 Service Unavailable down"}, lease.Transient},
+		{"an issuer that was never there", "auth/jwt/login", 400, []string{"error configuring token validator: keyset configuration error: 503 Service Unavailable: down"}, lease.Transient},
+		{"a JWT of a stranger", "auth/jwt/login", 400, []string{"error validating token: error verifying token signature: failed to verify id token signature"}, lease.Permanent},
 		{"no such auth method", "auth/nowhere/login", 404, []string{"no handler for route"}, lease.Permanent},
 		{"no such path", "database/creds/nothing", 404, nil, lease.Permanent},
 
@@ -363,6 +369,8 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 		{"no engine", Request{Create: true}, Error{Status: 404}, lease.Permanent, "mounted"},
 		{"nobody there", Request{}, Error{Err: &net.OpError{Op: "dial", Err: errors.New("refused")}}, lease.Transient, "is Vault running"},
 		{"plain", Request{}, Error{Err: errors.New("server gave HTTP response to HTTPS client")}, lease.Transient, "speaks http"},
+		{"plain, as the TLS client of net/http says it", Request{}, Error{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, lease.Transient, "Address says https"},
+		{"TLS", Request{}, Error{Path: "auth/token/lookup-self", Status: 400, Vault: []string{"Client sent an HTTP request to an HTTPS server."}}, lease.Permanent, "Address says http, but"},
 		{"a stranger", Request{}, Error{Err: errors.New("x509: unknown authority")}, lease.Transient, "TLS.CACert"},
 		{"unknown", Request{}, Error{Status: 418}, lease.Unknown, ""},
 		{"no cause", Request{}, Error{}, lease.Transient, ""},

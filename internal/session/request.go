@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-f5e1ac40/leasehold/auth"
 	"github.com/seed-f5e1ac40/leasehold/lease"
 )
 
@@ -28,6 +29,8 @@ type Request struct {
 	// goes out on a connection of its own, and is never repeated blindly (law 7).
 	Create bool
 	Quiet  bool // the caller reports failed attempts
+	// Failing, if set, is told of each attempt of a Read that is repeated.
+	Failing func(error)
 }
 
 // Response is Vault's answer.
@@ -36,6 +39,7 @@ type Response struct {
 	Body   []byte
 	Sent   lease.Instant // when the request was
 	Token  *lease.Grant  // that it was made with: the parent of what it created
+	Cached bool          // by a Vault Proxy, which asked Vault at some time before
 }
 
 // Timeouts of one attempt, and of all of them where the caller set none.
@@ -54,17 +58,23 @@ func upkeepTimeout(g *lease.Grant, now lease.Instant) time.Duration {
 // UpkeepTimeout bounds a renewal of g.
 func (s *Session) UpkeepTimeout(g *lease.Grant) time.Duration { return upkeepTimeout(g, s.clock()) }
 
+// Limited returns ctx with the deadline that it gets where the caller set none. Who shares a
+// request with others does so before that, so that they know for how long it is tried.
+func Limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, readTimeout)
+}
+
 // Read sends a request that changes nothing, and repeats it within ctx while what
 // fails may pass. At most Config.Requests are under way at once.
 func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
 	if err := s.check(r); err != nil {
 		return nil, err
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, readTimeout)
-		defer cancel()
-	}
+	ctx, cancel := Limited(ctx)
+	defer cancel()
 	var last error
 	for attempt := 0; ; attempt++ {
 		select {
@@ -76,9 +86,11 @@ func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
 		}
 		resp, err := s.Once(ctx, r)
 		<-s.slots // a pause holds up nobody else
-		last = err
 		if err == nil {
 			return resp, nil
+		}
+		if ctx.Err() == nil || last == nil { // an attempt that ctx has cut off says nothing
+			last = err
 		}
 		if !MayPass(err) {
 			return nil, err
@@ -89,11 +101,14 @@ func (s *Session) Read(ctx context.Context, r Request) (*Response, error) {
 		if !r.Quiet {
 			s.Report(lease.ReadFailed, r.Path, err)
 		}
+		if r.Failing != nil {
+			r.Failing(err)
+		}
 		switch pauseErr := pause(ctx, retryPause(attempt, err), s.ctx.Done()); {
 		case errors.Is(pauseErr, ErrClosed):
 			return nil, ErrClosed
 		case pauseErr != nil:
-			return nil, s.gaveUp(ctx, r, err)
+			return nil, s.gaveUp(ctx, r, last)
 		}
 	}
 }
@@ -105,27 +120,33 @@ func (s *Session) Once(ctx context.Context, r Request) (*Response, error) {
 	if err := s.check(r); err != nil {
 		return nil, err
 	}
+	release, err := s.slot(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	for again := false; ; again = true {
-		t, err := s.acquire(ctx)
+		t, err := s.acquire(waiting(ctx))
 		if err != nil {
-			return nil, s.tokenless(ctx, r, err)
+			return nil, s.tokenless(waiting(ctx), r, err)
 		}
 		resp, err := s.attempt(ctx, r, t)
+		waiting := waiting(ctx) // what follows a refusal is not the request
 		var le *lease.Error
 		if err == nil || again || !errors.As(err, &le) {
 			return resp, err
 		}
 		switch le.Class {
 		case lease.ParentDead:
-			if !s.believe(ctx, t) {
+			if !s.believe(waiting, t) {
 				return resp, err
 			}
 			s.tokens.Invalidate(t.grant, err)
-			if loginErr := s.tokens.Ensure(ctx, t.grant); loginErr != nil {
-				return nil, s.tokenless(ctx, r, loginErr)
+			if loginErr := s.tokens.Ensure(waiting, t.grant); loginErr != nil {
+				return nil, s.tokenless(waiting, r, loginErr)
 			}
 		case lease.Refused:
-			if !s.refused(ctx, t) {
+			if !s.refused(waiting, t) {
 				return resp, err
 			}
 		default:
@@ -162,13 +183,16 @@ func (s *Session) send(ctx context.Context, r Request, t *token) (*Response, err
 			return nil, fmt.Errorf("leasehold: %s %s: %w", r.Op, r.Path, err)
 		}
 	}
+	if r.Method == http.MethodPatch {
+		req.Headers.Set("Content-Type", "application/merge-patch+json") // Vault takes no other
+	}
 	c := &call{token: t.value.Reveal(), namespace: r.Namespace, create: r.Create}
 	raw, err := s.api.RawRequestWithContext(context.WithValue(ctx, callKey{}, c), req) //nolint:staticcheck // the only entry that returns the raw body of an error as well
 	if raw == nil {
 		return nil, s.failure(r, c, nil, err)
 	}
 	body, readErr := readBody(raw.Response)
-	resp := &Response{Status: raw.StatusCode, Body: body, Sent: c.sent, Token: t.grant}
+	resp := &Response{Status: raw.StatusCode, Body: body, Sent: c.sent, Token: t.grant, Cached: c.cached}
 	switch {
 	case err != nil:
 		failure := s.failure(r, c, raw, err)
@@ -238,6 +262,24 @@ type unsentError struct{ error }
 
 func (e *unsentError) Unwrap() error { return e.error }
 
+// Unsent reports whether what failed with err was not sent, for want of a token. Nobody was
+// asked then, and nothing is done.
+func Unsent(err error) bool {
+	var e *unsentError
+	return errors.As(err, &e)
+}
+
+// FailureOf returns what became of the request that failed with err; nil where it was not
+// sent: the Error that err then wraps is the login's, and its status says nothing of what
+// was asked for.
+func FailureOf(err error) *Error {
+	var e *Error
+	if Unsent(err) || !errors.As(err, &e) {
+		return nil
+	}
+	return e
+}
+
 // gaveUp is the error of a request whose ctx ended while it waited or was repeated.
 func (s *Session) gaveUp(ctx context.Context, r Request, last error) error {
 	if last == nil {
@@ -285,8 +327,12 @@ func pause(ctx context.Context, d time.Duration, closed <-chan struct{}) error {
 // Revoke sends a request that gives something back, once. A use of a limited token is
 // counted like any other, or the last one would be spent unawares (failure code A10).
 // While closing there is no other token to wait for: the reserved uses are spent then, but
-// for the last, which revokes the token.
+// for the last, which revokes the token. Behind a Vault Proxy it does nothing: a proxy that
+// caches may have given the same to others.
 func (s *Session) Revoke(ctx context.Context, r Request) error {
+	if auth.IsNone(s.cfg.Auth) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	t, err := s.acquire(ctx)
@@ -303,20 +349,22 @@ func (s *Session) Revoke(ctx context.Context, r Request) error {
 }
 
 // MayPass reports whether it makes sense to repeat what failed with err while somebody
-// waits for it. A redirect to a stranger most likely does not pass: he is told at once.
+// waits for it. A redirect to a stranger, and what a firewall forbids, most likely do not pass: he
+// is told at once.
 func MayPass(err error) bool {
 	var le *lease.Error
 	var redirect *redirectError
-	return errors.As(err, &le) && le.Class == lease.Transient && !errors.As(err, &redirect)
+	e := FailureOf(err)
+	forbidden := e != nil && e.Status == http.StatusForbidden
+	return errors.As(err, &le) && le.Class == lease.Transient && !errors.As(err, &redirect) && !forbidden
 }
 
 // Ambiguous reports whether a creation that failed with err may have happened all
 // the same: it was sent, and the answer was lost or came from in between. An error with
 // Vault's own list of reasons is Vault saying that it has failed, and cleaned up.
 func Ambiguous(err error) bool {
-	var e *Error
-	var unsent *unsentError // what it wraps is the login's failure
-	if !errors.As(err, &e) || errors.As(err, &unsent) {
+	e := FailureOf(err)
+	if e == nil {
 		return false
 	}
 	var dial *net.OpError
@@ -335,5 +383,5 @@ func Ambiguous(err error) bool {
 
 // Pause waits before attempt+1, or says at once that ctx does not last that long.
 func (s *Session) Pause(ctx context.Context, attempt int, err error) error {
-	return pause(ctx, retryPause(attempt, err), s.ctx.Done())
+	return pause(waiting(ctx), retryPause(attempt, err), s.ctx.Done())
 }

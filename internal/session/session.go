@@ -54,10 +54,17 @@ type Session struct {
 	tokens  *lease.Entry  // the token's life, which says which token is used; set once by New
 	login   chan struct{} // one login at a time: holds the permit
 	looking chan struct{} // one lookup-self of a doubted token at a time
+	missed  chan struct{} // a held token is needed and was not obtained: see watchHeld
 
-	mu    sync.Mutex // guards the next two, and that nothing is begun after Close
+	rereading chan struct{} // one look at a held token's source for the sake of policies at a time
+
+	mu    sync.Mutex // guards the next five, and that nothing is begun after Close
 	known []*token   // the current token, and others that may still be alive
 	next  probe
+
+	refusal    refusal // of logins
+	sourceMark string  // of a held token, when it was read last; empty: never
+	sourceErr  error   // why it could not be
 
 	closers registry[func()]     // told at Close
 	overdue registry[func() int] // counted in Status
@@ -82,6 +89,9 @@ func New(ctx context.Context, cfg Config) (*Session, error) {
 		slots:   make(chan struct{}, cfg.Requests),
 		login:   make(chan struct{}, 1),
 		looking: make(chan struct{}, 1),
+		missed:  make(chan struct{}, 1),
+
+		rereading: make(chan struct{}, 1),
 	}
 	s.budget.clock = clock
 	wire, err := newTransport(s)
@@ -103,6 +113,9 @@ func New(ctx context.Context, cfg Config) (*Session, error) {
 	s.mu.Lock() // its keeper may be called before Add returns, and looks at the tokens first
 	s.tokens = s.manager.Add("token", tokenKeeper{s}, first.grant)
 	s.mu.Unlock()
+	if _, ok := cfg.Auth.(auth.Fingerprinter); ok && s.held() {
+		s.Go(s.watchHeld)
+	}
 	return s, nil
 }
 
@@ -138,6 +151,7 @@ func (s *Session) giveUp(ctx context.Context) {
 // firstLogin logs in, retrying what may pass within ctx. Each failure is an
 // event, and the last one is in the error.
 func (s *Session) firstLogin(ctx context.Context) (*token, error) {
+	refused := time.Now() // since when a proxy has answered and not logged in
 	var last error
 	for attempt := 0; ; attempt++ {
 		t, err := s.logIn(ctx)
@@ -151,8 +165,11 @@ func (s *Session) firstLogin(ctx context.Context) (*token, error) {
 			last = err
 			s.Report(lease.ObtainFailed, "token", err)
 		}
-		var le *lease.Error
-		if errors.As(err, &le) && (le.Class == lease.Permanent || le.Class == lease.Refused) {
+		if !s.withoutToken(err) {
+			refused = time.Now()
+		}
+		soon := s.withoutToken(err) && time.Since(refused) < proxyLogin
+		if isRefused(classOf(err)) && !soon {
 			return nil, err
 		}
 		if err := pause(ctx, retryPause(attempt, err), nil); err != nil {

@@ -92,9 +92,12 @@ type tlsFiles struct {
 	told   lease.Instant // of a failure; zero: there is none
 }
 
+// due reports whether it is time to look at the files again.
+func (f *tlsFiles) due(now lease.Instant) bool { return passed(f.looked, now, tlsInterval) }
+
 // reload returns a configuration if the files have changed and can be used, else nil.
 func (f *tlsFiles) reload(now lease.Instant) *tls.Config {
-	if f.TLS == (TLS{ServerName: f.ServerName}) || !passed(f.looked, now, tlsInterval) {
+	if f.TLS == (TLS{ServerName: f.ServerName}) {
 		return nil
 	}
 	f.looked = now

@@ -24,9 +24,11 @@ const reservedUses = 2
 type token struct {
 	value    secret.String
 	accessor string
+	issued   string // when, in Vault's words, of a token that was looked up; only compared with others
 	kind     string // service or batch
 	policies []string
 	owned    bool
+	scarce   bool // the logins that make such tokens are
 	asked    time.Duration
 	grant    *lease.Grant
 	limited  bool
@@ -158,6 +160,9 @@ func (k tokenKeeper) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, er
 	if t == nil {
 		return lease.Lease{}, errors.New("leasehold: renew the token: it was replaced meanwhile")
 	}
+	if g.Lease().Held {
+		return k.s.lookAgain(ctx, t)
+	}
 	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout(g, k.s.clock()))
 	defer cancel()
 	resp, err := k.s.send(ctx, Request{Op: "renew the token", Method: "POST", Path: "auth/token/renew-self", Body: struct{}{}, Namespace: k.s.cfg.AuthNamespace}, t)
@@ -181,7 +186,22 @@ func (k tokenKeeper) Renew(ctx context.Context, g *lease.Grant) (lease.Lease, er
 		k.s.Go(func(ctx context.Context) { k.s.learn(ctx, t, lookupPatience) }) // it is surely good now
 	}
 	l.Asked, l.Sent = t.asked, resp.Sent
+	if (t.scarce || !t.owned) && l.Truncated() {
+		// Another is not to be had, or at a price, so that this one is used up: renewed for as long as
+		// that moves its end. A period that was lowered makes grants small, too.
+		over := sameEnd(l, g.Lease())
+		if over && !t.owned {
+			return l, nil // whoever has to give another is told at once
+		}
+		l.Asked, l.Capped = 0, false
+		l.Renewable = l.Renewable && !over
+	}
 	return l, nil
+}
+
+// sameEnd reports whether both end at the same time, but for a second's rounding.
+func sameEnd(a, b lease.Lease) bool {
+	return (a.Sent.Mono + a.TTL - b.Sent.Mono - b.TTL).Abs() <= time.Second
 }
 
 // renewed decodes the answer to a renewal. Without a number there is no telling: that
@@ -225,15 +245,18 @@ func (k tokenKeeper) Check(ctx context.Context, g *lease.Grant) (lease.Lease, er
 	}
 	was := t.lookup.Load()
 	resp, err := k.s.lookupSelf(ctx, t, upkeepTimeout(g, now))
-	switch class := classOf(err); {
+	switch {
 	case err == nil:
-	case class == lease.ParentDead, class == lease.Refused && was == allowed:
+	case k.s.proves(err, was):
 		return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: err}
 	default:
 		return lease.Lease{}, err
 	}
 	l, err := lookedUp(resp.Body)
 	l.Sent = resp.Sent
+	if g.Lease().Held {
+		l.Held, l.Renewable = true, true // to look at it: see lookAgain
+	}
 	return l, err
 }
 
@@ -255,7 +278,7 @@ func lookedUp(body []byte) (lease.Lease, error) {
 	if *d.TTL == 0 && string(d.Expires) != "null" {
 		return lease.Lease{}, &lease.Error{Class: lease.Dead, Err: errors.New("leasehold: the token is at its end")}
 	}
-	return lease.Lease{TTL: rounded(Seconds(*d.TTL)), Renewable: d.Renewable && d.Type != "batch"}, nil
+	return lease.Lease{TTL: Rounded(Seconds(*d.TTL)), Renewable: d.Renewable && d.Type != "batch"}, nil
 }
 
 // Seconds is a duration of that many, or the longest where it does not fit.
@@ -263,11 +286,11 @@ func Seconds(n int64) time.Duration {
 	return time.Duration(min(n, int64(math.MaxInt64/time.Second))) * time.Second
 }
 
-// rounded takes off what may not be there. A batch token counts from the start of the second
+// Rounded takes off what may not be there. A batch token counts from the start of the second
 // that it was made in, and a lookup rounds: either promises up to a second too much.
-func rounded(ttl time.Duration) time.Duration { return ttl - min(ttl/2, time.Second) }
+func Rounded(ttl time.Duration) time.Duration { return ttl - min(ttl/2, time.Second) }
 
-var errGiven = &lease.Error{Class: lease.Permanent, Err: errors.New(
+var errGiven = &lease.Error{Class: lease.Spent, Err: errors.New(
 	"leasehold: the token was given and cannot be extended or replaced: supply a new one, or log in by another method")}
 
 // Replace implements lease.Keeper with a login.
@@ -278,10 +301,14 @@ func (k tokenKeeper) Replace(ctx context.Context) (*lease.Grant, error) {
 	}
 	t, err := k.s.logIn(ctx)
 	if err != nil {
+		k.s.miss()
 		return nil, err
 	}
 	// Whoever gave it may have renewed it meanwhile, while we could not.
-	if now := k.s.clock(); old != nil && t.value == old.value && t.grant.Left(now)-time.Second <= old.grant.Left(now) {
+	if now := k.s.clock(); t.is(old) && t.grant.Left(now)-time.Second <= old.grant.Left(now) {
+		if k.s.held() {
+			return nil, errNotExtended
+		}
 		return nil, errGiven
 	}
 	if !k.s.adopt(ctx, t) {
@@ -330,7 +357,10 @@ func (s *Session) revokeToken(ctx context.Context, t *token) error {
 	return err
 }
 
-// Capped reports whether Vault warns that it cut a TTL to the maximum.
+// Capped reports whether Vault warns that it cut a TTL to the maximum. That it cut a period is no
+// end: it grants as much again at each renewal.
 func Capped(warnings []string) bool {
-	return slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "max_ttl") && strings.Contains(w, "capped") })
+	return slices.ContainsFunc(warnings, func(w string) bool {
+		return strings.Contains(w, "max_ttl") && strings.Contains(w, "capped") && !strings.HasPrefix(w, "period of ")
+	})
 }

@@ -47,6 +47,7 @@ type call struct {
 
 	sent       lease.Instant
 	answered   bool
+	cached     bool // the answer is from the cache of a Vault Proxy
 	retryAfter time.Duration
 }
 
@@ -104,6 +105,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c.answered = true
 	c.retryAfter = retryAfter(resp.Header)
+	if resp.Header.Get("X-Cache") == "HIT" { // of a Vault Proxy: what it says of TTLs is as old as that
+		c.cached, c.sent = true, c.sent.Add(-age(resp.Header))
+	}
 	t.states.answered(resp, c.create || !isRead(req.Method), asked, t.s.clock())
 	return resp, nil
 }
@@ -186,10 +190,22 @@ func set(h http.Header, key, value string) {
 // longestRetryAfter is the longest pause that a server can ask for.
 const longestRetryAfter = 24 * time.Hour
 
+// age is how old an answer from a cache is, at most: the header is rounded to seconds.
+func age(h http.Header) time.Duration {
+	n, err := strconv.ParseUint(h.Get("Age"), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n+1) * time.Second
+}
+
 // retryAfter is how long the server asks us to wait: zero if it does not, or not in a form
 // that makes sense. A date is compared with the server's own, never with our clock.
 func retryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
+	if v == "" { // as in nearly every answer: parsing it would cost more than all else here
+		return 0
+	}
 	if n, err := strconv.ParseUint(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(n, uint64(longestRetryAfter/time.Second))) * time.Second
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func program(t *testing.T, name string) string {
+func executable(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
@@ -21,7 +22,7 @@ func program(t *testing.T, name string) string {
 }
 
 func TestBinaryPrefersTheOneThatIsNamed(t *testing.T) {
-	named, onPath := program(t, "my-vault"), program(t, "vault")
+	named, onPath := executable(t, "my-vault"), executable(t, "vault")
 	t.Setenv("PATH", filepath.Dir(onPath))
 
 	t.Setenv("TESTVAULT_BIN", named)
@@ -36,7 +37,7 @@ func TestBinaryPrefersTheOneThatIsNamed(t *testing.T) {
 }
 
 func TestBinaryTakesOpenBao(t *testing.T) {
-	bao := program(t, "bao")
+	bao := executable(t, "bao")
 	t.Setenv("PATH", filepath.Dir(bao))
 	t.Setenv("TESTVAULT_BIN", "")
 	got, err := Binary(t.Context(), io.Discard)
@@ -57,7 +58,9 @@ func fakeGo(t *testing.T, script string) (cache string) {
 	bin := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n"+script), 0o755))
 	cache = t.TempDir()
-	t.Setenv("TESTVAULT_BIN", "")
+	for _, p := range []program{vaultProgram, apiServerProgram, etcdProgram} {
+		t.Setenv(p.env, "")
+	}
 	t.Setenv("HOME", cache)
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("PATH", bin)
@@ -93,26 +96,61 @@ func TestAFailedBuildLeavesNothingBehind(t *testing.T) {
 
 func TestASecondBuilderWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(t.Context(), path, io.Discard)
+	unlock, err := lock(t.Context(), path, "vault", io.Discard)
 	require.NoError(t, err)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	var progress strings.Builder
-	_, err = lock(ctx, path, &progress)
+	_, err = lock(ctx, path, "vault", &progress)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Contains(t, progress.String(), "waiting for it")
 
 	unlock()
-	unlock, err = lock(t.Context(), path, io.Discard)
+	unlock, err = lock(t.Context(), path, "vault", io.Discard)
 	require.NoError(t, err)
 	unlock()
 }
 
 func TestTheCacheIsNamedAfterTheVersionThatIsBuilt(t *testing.T) {
-	dir, err := sourceDir(t.Context())
+	for _, tc := range []struct {
+		of       program
+		requires string
+	}{
+		{vaultProgram, "github.com/hashicorp/vault v" + VaultVersion},
+		{apiServerProgram, "k8s.io/kubernetes v" + KubernetesVersion},
+	} {
+		dir, err := tc.of.sourceDir(t.Context())
+		require.NoError(t, err)
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		require.NoError(t, err)
+		assert.Regexp(t, `(?m)^(require |\t)`+regexp.QuoteMeta(tc.requires)+"$", string(mod))
+	}
+}
+
+func TestAnAPIServerAndItsStorageAreBuiltOnce(t *testing.T) {
+	fakeGo(t, `echo "$7 $CGO_ENABLED" > "$6"; echo "$7" >> "$XDG_CACHE_HOME/builds"`)
+	for range 2 {
+		apiServer, storage, err := KubernetesBinaries(t.Context(), io.Discard)
+		require.NoError(t, err)
+		for path, pkg := range map[string]string{apiServer: apiServerProgram.pkg, storage: etcdProgram.pkg} {
+			built, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, pkg+" 0\n", string(built))
+		}
+	}
+	builds, err := os.ReadFile(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "builds"))
 	require.NoError(t, err)
-	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	assert.Equal(t, apiServerProgram.pkg+"\n"+etcdProgram.pkg+"\n", string(builds))
+}
+
+func TestAnAPIServerThatIsNamedIsNotBuilt(t *testing.T) {
+	fakeGo(t, "exit 1")
+	server, storage := executable(t, "my-server"), executable(t, "my-etcd")
+	t.Setenv(apiServerProgram.env, server)
+	t.Setenv(etcdProgram.env, storage)
+	gotServer, gotStorage, err := KubernetesBinaries(t.Context(), io.Discard)
 	require.NoError(t, err)
-	assert.Contains(t, string(mod), "require github.com/hashicorp/vault v"+VaultVersion+"\n")
+	assert.Equal(t, server, gotServer)
+	assert.Equal(t, storage, gotStorage)
 }

@@ -184,12 +184,20 @@ func (c *VaultCluster) ask() (*Node, string) {
 	return leader, said.String()
 }
 
-// Leader returns the leader at this moment. It fails the test if there is none,
-// or if the nodes do not agree.
+// agreedWithin bounds how long nodes may be of two minds, as one is that was late to hear
+// from the leader.
+const agreedWithin = 5 * time.Second
+
+// Leader returns the leader. It fails the test if there is none, or if the nodes do
+// not agree for longer than a moment.
 func (c *VaultCluster) Leader() *Node {
 	c.tb.Helper()
-	leader, said := c.ask()
-	if leader == nil {
+	var leader *Node
+	var said string
+	if !holds(agreedWithin, func() bool {
+		leader, said = c.ask()
+		return leader != nil
+	}) {
 		c.tb.Fatalf("testvault: there is no leader; the nodes say:%s", said)
 	}
 	c.follow(leader)

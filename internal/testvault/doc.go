@@ -1,6 +1,7 @@
 // Package testvault starts the real servers that the integration suite runs
 // against: HashiCorp Vault (or OpenBao) in dev mode, a cluster of three Vaults with
-// integrated storage (Cluster), and PostgreSQL. Between the library and a Vault a Proxy
+// integrated storage (Cluster), PostgreSQL, and a Kubernetes API server that judges the
+// tokens of service accounts (kubernetes.go). Between the library and a Vault a Proxy
 // can stand, which does what networks do (proxy.go). The vault program as a client of
 // any server, its agent too, is in client.go.
 //

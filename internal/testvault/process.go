@@ -160,6 +160,19 @@ func (p *process) signal(sig syscall.Signal) error {
 	}
 }
 
+// stopped reports whether each of the server's threads has been stopped by a signal, as far as
+// the system tells.
+func (p *process) stopped() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid))
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if _, state, named := strings.Cut(string(stat), ") "); err == nil && named && !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
+
 // outputFile is where, in its directory, the supervisor puts what a server prints.
 const outputFile = "output"
 

@@ -28,21 +28,22 @@ type holder struct {
 const holderEnv = "TESTVAULT_TEST_HOLDER"
 
 // TestHolder does nothing in an ordinary run. The tests below run it alone in
-// another process, where it starts both servers and then comes to a bad end.
+// another process, where it starts all servers and then comes to a bad end.
 func TestHolder(t *testing.T) {
 	end := os.Getenv(holderEnv)
 	if end == "" {
 		return
 	}
-	pg, vault := Postgres(t), Vault(t)
+	pg, vault, kube := Postgres(t), Vault(t), Kubernetes(t)
 	var h holder
-	for _, p := range []*process{pg.process, vault.process} {
+	for _, p := range []*process{pg.process, vault.process, kube.process, kube.etcd} {
 		h.Processes = append(h.Processes, p.pid, p.supervisor.Process.Pid)
 		h.Dirs = append(h.Dirs, p.dir)
 	}
 	h.Addresses = []string{
 		fmt.Sprintf("127.0.0.1:%d", pg.Port()),
 		strings.TrimPrefix(vault.Addr(), "http://"),
+		strings.TrimPrefix(kube.Addr(), "https://"),
 	}
 	require.NoError(t, json.NewEncoder(os.Stdout).Encode(h))
 	switch end {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Server is a Vault in dev mode: in memory, unsealed, with a KV v2 engine at
@@ -176,7 +177,16 @@ func (s *Server) Stop() { s.process.end() }
 
 // Pause freezes the server: connections are accepted by the kernel and answered
 // by nobody. Resume lets it go on, with all that it held.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.tb.Helper()
+	s.signal(syscall.SIGSTOP)
+	// A thread that runs at the time stops a moment later, and may answer a request until then.
+	if !holds(pauseWithin, s.process.stopped) {
+		s.tb.Fatalf("testvault: vault did not stop within %v", pauseWithin)
+	}
+}
+
+const pauseWithin = 10 * time.Second
 
 // Resume ends a Pause.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }

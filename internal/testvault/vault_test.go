@@ -104,7 +104,9 @@ func TestRefusalsAreReportedWithoutTheToken(t *testing.T) {
 
 func TestPauseAndStop(t *testing.T) {
 	s := Vault(t)
+	assert.False(t, s.process.stopped())
 	s.Pause()
+	assert.True(t, s.process.stopped())
 	client := &http.Client{Timeout: 200 * time.Millisecond, Transport: httpClient.Transport}
 	_, err := client.Get(s.Addr() + "/v1/sys/health") //nolint:bodyclose // there is no answer
 	require.Error(t, err, "a paused server should not answer")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,6 +28,9 @@ type pair struct {
 	fake   *vaulttest.Server
 	sides  [2]side
 	client *http.Client
+	// apart is by how many seconds they were asked apart, at most: as much later began what one of them gave,
+	// and what is left of it may show that. Most often it is zero.
+	apart int
 }
 
 // side is one of the two.
@@ -80,7 +84,7 @@ func (p *pair) play(steps ...step) {
 	p.t.Helper()
 	for _, s := range steps {
 		compared.Add(1)
-		want, got := p.sides[0].send(p, s), p.sides[1].send(p, s)
+		want, got := p.ask(s)
 		if s.like != "" {
 			if documented(s.like) {
 				p.report(s, want, got, compareStatus(want, got))
@@ -88,7 +92,7 @@ func (p *pair) play(steps ...step) {
 				p.t.Errorf("%s: vaulttest's documentation does not say %q", s.do, s.like)
 			}
 		} else {
-			p.report(s, want, got, compare(want, got, strings.Fields(s.loose)))
+			p.report(s, want, got, compare(want, got, strings.Fields(s.loose), p.apart))
 		}
 		for pair := range strings.FieldsSeq(s.save) {
 			name, path, _ := strings.Cut(pair, "=")
@@ -99,6 +103,24 @@ func (p *pair) play(steps ...step) {
 			}
 		}
 	}
+}
+
+// nearlyOver is how far a second has gone when a step waits for the next. Vault reckons in whole seconds,
+// those of a token's or lease's beginning and those of a request, so that two servers that were asked in the
+// same ones say the same.
+const nearlyOver = 850 * time.Millisecond
+
+// ask sends a step to one after the other, in the same second if it can.
+func (p *pair) ask(s step) (want, got *answer) {
+	p.t.Helper()
+	now := time.Now()
+	if in := now.Sub(now.Truncate(time.Second)); in > nearlyOver {
+		<-time.After(time.Second - in)
+	}
+	began := time.Now().Truncate(time.Second)
+	want, got = p.sides[0].send(p, s), p.sides[1].send(p, s)
+	p.apart = max(p.apart, int(time.Now().Truncate(time.Second).Sub(began)/time.Second))
+	return want, got
 }
 
 func (p *pair) report(s step, want, got *answer, differences []string) {

@@ -371,6 +371,9 @@ func TestTransitKeys(t *testing.T) {
 	)...)
 }
 
+// urlSafe tells whether a saved value can only be of the alphabet of JWS.
+func (d *side) urlSafe(name string) bool { return strings.ContainsAny(d.known[name], "-_") }
+
 func TestTransitSignatures(t *testing.T) {
 	t.Parallel()
 	p := transitPair(t)
@@ -381,7 +384,12 @@ func TestTransitSignatures(t *testing.T) {
 			step{as: "root", do: "POST transit/verify/" + key, body: `{"input":"aGVsbG9v","signature":"{s}"}`},
 			step{as: "root", do: "POST transit/verify/" + key + "/sha1", body: `{"input":"aGVsbG8=","signature":"{s}"}`},
 			step{as: "root", do: "POST transit/verify/" + key, body: `{"batch_input":[{"input":"aGVsbG8=","signature":"{s}","reference":"r"},{"input":"!","signature":"{s}"}]}`},
-			step{as: "root", do: "POST transit/sign/" + key, body: `{"input":"aGVsbG8=","marshaling_algorithm":"jws"}`, save: "j=data.signature", loose: made},
+		)
+		// One in thirty of ec384 reads as base64 of the other alphabet, too: then it is refused in another way.
+		for again := true; again; again = key != "ed" && (!p.sides[0].urlSafe("j") || !p.sides[1].urlSafe("j")) {
+			p.play(step{as: "root", do: "POST transit/sign/" + key, body: `{"input":"aGVsbG8=","marshaling_algorithm":"jws"}`, save: "j=data.signature", loose: made})
+		}
+		p.play(
 			step{as: "root", do: "POST transit/verify/" + key, body: `{"input":"aGVsbG8=","signature":"{j}","marshaling_algorithm":"jws"}`},
 			step{as: "root", do: "POST transit/verify/" + key, body: `{"input":"aGVsbG8=","signature":"{j}"}`},
 		)

@@ -41,8 +41,8 @@ func TestA14OneLoginForAllAndNoTokenLeft(t *testing.T) {
 			logins int
 			before func()
 		}{
-			{"first-use", 1, func() {}},
-			{"dead-token", 2, func() { w.v.RevokeAccessor(a.Status().Token.Accessor) }},
+			{"the token of New", 1, func() {}},
+			{"a dead token", 2, func() { w.v.RevokeAccessor(a.Status().Token.Accessor) }},
 		} {
 			tc.before()
 			var wg sync.WaitGroup
@@ -60,7 +60,9 @@ func TestA14OneLoginForAllAndNoTokenLeft(t *testing.T) {
 			logins := w.v.Audit().Count("", "auth/"+mount+"/login")
 			assert.Empty(t, failed, tc.name)
 			assert.Equal(t, tc.logins, logins, "%s: logins in the audit log", tc.name)
-			figure.AtMost(stdout, "a14-"+tc.name+"-logins", float64(logins), "logins", float64(tc.logins), "oracle=audit-log", "goroutines=200", fmt.Sprintf("failed=%d", len(failed)))
+			if tc.logins > 1 { // before, that of New is the only one, whoever shares it
+				figure.AtMost(stdout, "a14-dead-token-logins", float64(logins), "logins", float64(tc.logins), "oracle=audit-log", "goroutines=200", fmt.Sprintf("failed=%d", len(failed)))
+			}
 		}
 		require.NoError(t, a.Close(context.Background()))
 		assert.Zero(t, w.liveTokens(mount), "tokens left")

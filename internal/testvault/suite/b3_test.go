@@ -18,8 +18,10 @@ import (
 // from the database, by a statement that is refused on a warm connection or by fifty
 // dials that are refused at once. A client that waits for its next renewal would fail
 // for 20 minutes (F5), and one that takes each refusal for a reason would mint fifty.
-func TestB3AnOutsideRevocationIsFeltOnceAndReplacedOnce(t *testing.T) { //nolint:tparallel // one at a time: fifty dials of each at once are what PostgreSQL takes
-	t.Parallel()
+//
+// Nothing runs beside it: fifty workers that dial for each query, one process of PostgreSQL each
+// time, take both cores, and whoever watches a lease of seconds then sees it replaced too late.
+func TestB3AnOutsideRevocationIsFeltOnceAndReplacedOnce(t *testing.T) {
 	w := newWorld(t)
 	for _, tc := range []struct {
 		what    string
@@ -55,11 +57,12 @@ func TestB3AnOutsideRevocationIsFeltOnceAndReplacedOnce(t *testing.T) { //nolint
 
 			figure.AtMost(stdout, "b3-"+tc.what, y.log.recovery().Seconds(), "s", 2,
 				"oracle=query-log", fmt.Sprintf("failed=%d", len(y.log.failed)), fmt.Sprintf("queries=%d", y.log.done))
-			require.NotEmpty(t, y.log.failed, "the revocation must have been felt for this to say anything")
+			if !tc.cold { // a dial that was refused is repeated: whether any query fails is luck there
+				require.NotEmpty(t, y.log.failed, "the revocation must have been felt for this to say anything")
+			}
 			assert.Empty(t, y.log.failedBefore(), "failed queries before the revocation")
-			last := y.log.failed[len(y.log.failed)-1].at
-			assert.Less(t, last.Sub(y.log.revokedAt), 4*time.Second-2*queries, "queries must go on after the last failure")
-			assert.Len(t, y.creations(), 2, "one creation, for any number of refusals")
+			assert.Empty(t, y.log.failedAfter(4*time.Second-2*queries), "queries must go on after the last failure")
+			assert.Len(t, y.creations(), 2, "one creation, for any number of refusals; none would say that nobody felt it")
 			logins := 1
 			if tc.token {
 				logins = 2

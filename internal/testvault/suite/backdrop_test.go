@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"database/sql"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func (y *player) unharmed(t *testing.T) {
 	t.Helper()
 	assert.Positive(t, y.log.done, "%s: no queries say nothing", y.name)
 	assert.Empty(t, y.log.failed, "%s: failed queries", y.name)
-	assert.Empty(t, y.log.late, "%s: credentials first used after their predecessor's death", y.name)
+	assert.Empty(t, y.log.late, "%s: credentials first used after their predecessor's death; creations %v, renewals %v", y.name, y.creations(), y.renewals())
 }
 
 // answers returns the answers that Vault gave to this player without an error.
@@ -89,6 +90,17 @@ func (y *player) answers(op, path string) (good []testvault.Entry) {
 func (y *player) creations() (at []time.Time) {
 	for _, e := range y.answers("read", "database/creds/"+y.name) {
 		at = append(at, e.Time)
+	}
+	return at
+}
+
+// asked is when requests for credentials that were granted reached the proxy: by that, and not by the
+// answers, their ages are reckoned.
+func (y *player) asked() (at []time.Time) {
+	for _, s := range y.p.Log() {
+		if s.Path == "database/creds/"+y.name && s.Status == http.StatusOK {
+			at = append(at, s.Time)
+		}
 	}
 	return at
 }

@@ -23,8 +23,9 @@ import (
 // Vault answers again they must not all be there in the same second, and none may have
 // lost its credential. Clients that renew at a fixed share of the TTL, and repeat at fixed
 // pauses, meet in one second, and Vault falls over again.
+//
+// It is not parallel: 500 clients that start take all cores for seconds, and what ran beside would be late.
 func TestD2FiveHundredClientsDoNotComeBackTogether(t *testing.T) {
-	t.Parallel()
 	const clients, due, outage, after = 500, 40 * time.Second, 30 * time.Second, 30
 	w := newWorld(t)
 	w.v.DatabaseRole("database", "herd", map[string]any{"default_ttl": "120s", "max_ttl": "2h"})

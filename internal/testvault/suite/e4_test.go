@@ -64,7 +64,7 @@ func TestE4ARedirectIsFollowedToWhomTheTokenMayGo(t *testing.T) {
 		_, err = dynamic.Database(t.Context(), a, "moved")
 		require.ErrorContains(t, err, host(stranger))
 		assert.Empty(t, stranger.Log(), "requests that reached the stranger")
-		assert.Equal(t, 2, standby.Count("", ""), "each was asked for once")
+		assert.Equal(t, 3, standby.Count("", ""), "the mount's version, the secret and the credential: each was asked for once")
 		undo()
 		require.NoError(t, a.read(t, 10*time.Second))
 		require.NoError(t, a.Close(t.Context()))

@@ -134,10 +134,9 @@ func (s *service) work(ctx context.Context) {
 		wg.Go(func() {
 			every(ctx, 50*time.Millisecond, func() {
 				at := time.Now()
-				_, err := kv.Get[limits](ctx, s.KV("secret"), "limits")
-				if ctx.Err() != nil {
-					return
-				}
+				limited, cancel := uncut(ctx)
+				_, err := kv.Get[limits](limited, s.KV("secret"), "limits")
+				cancel()
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if s.reads++; err != nil {

@@ -20,7 +20,8 @@ import (
 // service must end all the same; its token of 10 s and what hangs on it end by themselves.
 func TestS1ATerminatedServiceLeavesNothing(t *testing.T) {
 	t.Parallel()
-	const held = 500 * time.Millisecond
+	// A minute, or until the service has been told to end.
+	const held = time.Minute
 	made := map[string]int{"auth/MOUNT/login": 1, "database/creds/ROLE": 2} // tokens and leases
 	w := newWorld(t)
 	for i, tc := range []struct {
@@ -50,8 +51,9 @@ func TestS1ATerminatedServiceLeavesNothing(t *testing.T) {
 			if tc.rule.Path == "" {
 				tc.rule.Path = tc.path
 			}
+			undo := func() {}
 			if tc.path != "" {
-				p.Fault(tc.rule)
+				undo = p.Fault(tc.rule)
 			}
 			c := w.child(t, p, mount, role, map[string]any{"token_ttl": "1h"})
 			switch {
@@ -65,6 +67,9 @@ func TestS1ATerminatedServiceLeavesNothing(t *testing.T) {
 			default:
 				testvault.Poll(t, 20*time.Second, func() bool { return p.Count("", tc.rule.Path) > 0 }, "the child to ask for "+tc.path)
 			}
+			if tc.rule.Delay == held { // now, so that the second that New takes for it is Vault's alone
+				time.AfterFunc(100*time.Millisecond, undo)
+			}
 			r, took := c.terminate(t)
 			assert.Less(t, took, 5*time.Second, "the service's end: nothing that it waits for is worth Close's whole bound")
 			assert.Zero(t, r.Failed, "failed queries")
@@ -73,6 +78,9 @@ func TestS1ATerminatedServiceLeavesNothing(t *testing.T) {
 				assert.Positive(t, r.Queries)
 				figure.AtMost(stdout, "s1-exit", took.Seconds(), "s", 1, "oracle=clock", fmt.Sprintf("queries=%d", r.Queries), fmt.Sprintf("failed=%d", r.Failed))
 			}
+			testvault.Poll(t, 10*time.Second, func() bool {
+				return w.v.Audit().Count("", "auth/"+mount+"/login") == 1
+			}, "the login, which must have been made for this to say anything")
 			testvault.Poll(t, 10*time.Second, func() bool { return w.liveTokens(mount) == 0 }, "tokens left after the service's end")
 			w.nothingLeft(t, role)
 		})

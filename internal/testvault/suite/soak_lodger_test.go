@@ -128,13 +128,10 @@ func (l *lodger) live(ctx context.Context, wg *sync.WaitGroup) {
 
 func (l *lodger) query(ctx context.Context) {
 	began := time.Now()
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	var n int
 	err := l.db.QueryRowContext(limited, "SELECT count(*) FROM ledger").Scan(&n)
-	if ctx.Err() != nil {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queries++
@@ -158,10 +155,9 @@ func (s *soak) read(ctx context.Context) {
 	every(ctx, 50*time.Millisecond, func() {
 		at := time.Now()
 		held := s.flags.Get().N
-		_, err := kv.Get[limits](ctx, store, "limits")
-		if ctx.Err() != nil {
-			return
-		}
+		limited, cancel := uncut(ctx)
+		_, err := kv.Get[limits](limited, store, "limits")
+		cancel()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.reads++
