@@ -1,5 +1,5 @@
 # The modules. A folder that has no go.mod is passed over.
-MODULES := . kv/koanfkv internal/testvault examples
+MODULES := . auth/aws/official kv/koanfkv internal/testvault examples
 SUITE   := internal/testvault
 
 GOLANGCI_VERSION := v2.15.0

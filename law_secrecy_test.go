@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,11 +17,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-f5e1ac40/leasehold"
+	"github.com/seed-f5e1ac40/leasehold/auth"
 	"github.com/seed-f5e1ac40/leasehold/auth/approle"
+	"github.com/seed-f5e1ac40/leasehold/auth/jwt"
 	"github.com/seed-f5e1ac40/leasehold/auth/token"
+	"github.com/seed-f5e1ac40/leasehold/auth/userpass"
 	"github.com/seed-f5e1ac40/leasehold/dynamic"
 	"github.com/seed-f5e1ac40/leasehold/kv"
 	"github.com/seed-f5e1ac40/leasehold/secret"
@@ -185,4 +191,50 @@ func (o *output) add(values ...any) {
 		slog.New(slog.NewJSONHandler(o, nil)).Info("value", "v", v)
 		slog.New(slog.NewTextHandler(o, nil)).Info("value", "v", v)
 	}
+}
+
+// TestLaw20WhatQuotesALoginShowsNoSecret: Vault, or what answers in its place, repeats the request that it
+// refuses. Mutation: what a login has shown is not taken out.
+func TestLaw20WhatQuotesALoginShowsNoSecret(t *testing.T) {
+	const canary = `canary-of-a<login"4711`
+	for name, method := range map[string]auth.Method{
+		"secret-id": approle.New("a-role", approle.SecretIDString(canary)),
+		"password":  userpass.New("app", auth.String(canary)),
+		"jwt":       jwt.New("app", auth.String(canary)),
+		"foreign":   foreign(canary),
+	} {
+		for form, quote := range map[string]func(string) string{
+			"a page":     func(body string) string { return "<p>bad request: " + body + "</p>" },
+			"Vault's":    func(body string) string { return fmt.Sprintf(`{"errors":[%q]}`, "failed on "+body) },
+			"one by one": func(string) string { return fmt.Sprintf(`{"errors":[%q, "and more"]}`, canary) },
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, vaulttest.AppRoleSpec{})
+				o := &output{}
+				_, err := leasehold.New(t.Context(), w.config(
+					through(w, func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+						sent, err := io.ReadAll(r.Body)
+						require.NoError(t, err)
+						require.Contains(t, string(sent), "4711")
+						return reply(r, http.StatusBadRequest, quote(string(sent))), nil
+					}),
+					func(c *leasehold.Config) {
+						c.Auth = method
+						c.Logger = slog.New(slog.NewTextHandler(o, nil))
+					}))
+				require.ErrorContains(t, err, "400 Bad Request: ", "%s, %s", name, form)
+				require.ErrorContains(t, err, "[redacted]", "%s, %s", name, form)
+				require.NotContains(t, err.Error(), "4711", "%s, %s", name, form)
+				synctest.Wait()
+				require.NotContains(t, o.text.String(), "4711", "%s, %s", name, form)
+			})
+		}
+	}
+}
+
+// foreign is a method for the official client that logs in with a password.
+type foreign string
+
+func (f foreign) Login(ctx context.Context, client *api.Client) (*api.Secret, error) {
+	return client.Logical().WriteWithContext(ctx, "auth/ldap/login/app", map[string]any{"password": string(f)})
 }

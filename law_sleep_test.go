@@ -140,3 +140,21 @@ func TestLaw09ATokenThatEndedWhileTheMachineSleptIsReplacedOnce(t *testing.T) {
 		require.Equal(t, renewals, w.Count("", renewToken)+w.Count("", renewLease), "what is dead is not renewed")
 	})
 }
+
+// TestLaw09AHeldTokenIsNotRenewedAfterASleep either: its keeper does that. The machine sleeps a
+// minute after the start: a token that the manager takes in after the sleep is old already, and asked about
+// instead of checked. Mutation: what a check finds is ours to renew.
+func TestLaw09AHeldTokenIsNotRenewedAfterASleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSleeper(t, vaulttest.AppRoleSpec{})
+		a := newAgent(w.world, vaulttest.TokenSpec{TTL: time.Hour})
+		c := w.start(w.clock, func(cfg *leasehold.Config) { cfg.Auth = held{a.read} })
+		time.Sleep(time.Minute)
+		lookups := w.Count("GET", lookupSelf)
+		w.sleep(10 * time.Minute)
+		time.Sleep(48 * time.Minute)
+		require.Greater(t, w.Count("GET", lookupSelf), lookups)
+		require.NoError(t, c.Ready())
+		require.Zero(t, w.Count("", renewToken))
+	})
+}

@@ -75,3 +75,51 @@ func TestAnEmptyTokenIsAnError(t *testing.T) {
 		require.Empty(t, server.Requests())
 	})
 }
+
+// TestA5WhatCannotBeRenewedIsUsedUntilItsEnd: nothing tries to renew or revoke a token of either kind.
+// Mutation: what Vault says of renewing is not read.
+func TestA5WhatCannotBeRenewedIsUsedUntilItsEnd(t *testing.T) {
+	for name, spec := range map[string]vaulttest.TokenSpec{
+		"batch":   {TTL: time.Hour, Batch: true},
+		"service": {TTL: time.Hour, NotRenewable: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := vaulttest.New(t)
+				c := start(t, server, server.CreateToken(spec))
+				time.Sleep(58 * time.Minute)
+				require.NoError(t, c.Ready())
+				time.Sleep(3 * time.Minute)
+				require.Error(t, c.Ready())
+				require.NoError(t, c.Close(t.Context()))
+				require.Zero(t, server.Count("", "auth/token/renew"))
+				require.Zero(t, server.Count("", "auth/token/revoke"))
+			})
+		})
+	}
+}
+
+// TestA10AGivenTokenOfFewUsesIsSpentOnWhatWasAskedFor: one lookup-self at the start, none behind
+// anybody's back, and the last two are left.
+// Mutation: the uses that are left are not read.
+func TestA10AGivenTokenOfFewUsesIsSpentOnWhatWasAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := vaulttest.New(t)
+		server.PutKV("secret", "app", map[string]any{"a": "b"})
+		server.Policy("app", vaulttest.Rule{Path: "secret/data/app", Capabilities: []string{"read"}})
+		c := start(t, server, server.CreateToken(vaulttest.TokenSpec{TTL: 10 * time.Hour, NumUses: 6, Policies: []string{"app"}}))
+		time.Sleep(time.Hour)
+		require.Equal(t, 5, server.Tokens()[0].NumUses, "left by the lookup-self at the start")
+		for range 3 {
+			_, err := c.Vault().Logical().ReadWithContext(t.Context(), "secret/data/app")
+			require.NoError(t, err)
+		}
+		asked := len(server.Requests())
+		time.Sleep(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := c.Vault().Logical().ReadWithContext(ctx, "secret/data/app")
+		require.Error(t, err)
+		require.Len(t, server.Requests(), asked)
+	})
+}

@@ -207,6 +207,30 @@ var loadMutations = []mutation{
 		Package: ".", Test: "^TestU1OneFailureOfPreflightIsItself$",
 	},
 	{
+		Law: 6, What: "what Vault does not say is taken for allowed",
+		File: "preflight.go",
+		Old:  "!= nil || !slices", New: "== nil && !slices",
+		Package: ".", Test: "^TestPreflightKnowsWhoseTokenItIs$",
+	},
+	{
+		Law: 6, What: "a token that an agent keeps is taken for one that we renew",
+		File: "internal/session/preflight.go",
+		Old:  " && !s.held() //", New: " //",
+		Package: ".", Test: "^TestPreflightSaysWhatAGivenTokenNeeds$",
+	},
+	{
+		Law: 6, What: "a refused lookup-self is told to need update",
+		File: "internal/session/classify.go",
+		Old:  "Request{Method: re.HTTPMethod, Path: \"auth/login\"}", New: "Request{Method: http.MethodPost, Path: \"auth/login\"}",
+		Package: ".", Test: "^TestPreflightSaysWhatAGivenTokenNeeds$",
+	},
+	{
+		Law: 6, What: "whoever may do something is taken to be allowed everything",
+		File: "preflight.go",
+		Old:  "!slices.Contains(may, p.Capability)", New: "!slices.Contains(may, p.Capability) && !slices.Contains(may, \"list\")",
+		Package: ".", Test: "^TestU1PreflightTellsWhichLinesOfPolicyAreMissing$",
+	},
+	{
 		Law: 14, What: "Load reads by a cache of its own",
 		File: "load_fetch.go", Old: "kv.Get[json.RawMessage](ctx, s.store(c), s.path)", New: "kv.Get[json.RawMessage](ctx, kv.NewStore(c.view, kv.NewReads(), s.mount), s.path)",
 		Package: ".", Test: "^TestLaw14LoadSharesTheCacheOfKV$",

@@ -29,7 +29,7 @@ import (
 	"github.com/seed-f5e1ac40/leasehold/internal/testvault"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sharing{m}) }
 
 // canaryValue is written to KV and must never come out but by Reveal.
 const canaryValue = "canary-5c1b9e-kv"
