@@ -23,7 +23,8 @@ type Source interface {
 	// Wait returns the first snapshot with a generation greater than after. An error
 	// while ctx lives means that there will be none.
 	Wait(ctx context.Context, after uint64) (dynamic.Snapshot[dynamic.UserPass], error)
-	// Invalidate says that the database refused to let this generation in.
+	// Invalidate says that the database refused to let this generation in, however often
+	// it is called for one. When it returns, the generation is not valid any more.
 	Invalidate(generation uint64)
 	// Suspect says that the database refused something to this generation.
 	Suspect(generation uint64)
@@ -177,19 +178,18 @@ func (d *Dialer) dial(ctx context.Context, first *dialError) (*conn, error) {
 	return nil, &dialError{snap.Generation, withoutPassword(err, snap.Value.Password), d.authFailure(err)}
 }
 
-// invalidate gives up a generation. Of the dials that fail together only the first
-// counts.
+// invalidate gives up a generation. Of the dials that fail together only the first counts,
+// but each tells the source, which replaces once: one that left it to the first could look
+// before that has told, find the generation still good, and fail with what it was refused.
 func (d *Dialer) invalidate(generation uint64) {
+	d.creds.Invalidate(generation)
 	d.mu.Lock()
-	again := generation <= d.invalidated
-	if !again {
-		d.invalidated = generation
-		d.invalidations++
+	defer d.mu.Unlock()
+	if generation <= d.invalidated {
+		return
 	}
-	d.mu.Unlock()
-	if !again {
-		d.creds.Invalidate(generation)
-	}
+	d.invalidated = generation
+	d.invalidations++
 }
 
 // Driver implements [driver.Connector]: it is the driver of what open returns, for

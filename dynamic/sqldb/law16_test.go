@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,48 @@ func TestLaw16FailedDialsInvalidateTheCredentialOnce(t *testing.T) {
 		assert.Equal(t, 2, w.creations(), "the first and its replacement")
 		assert.EqualValues(t, 1, w.dialer.Stats().Invalidations)
 		assert.Len(t, w.base.dialled(), 2*n)
+	})
+}
+
+// slowSource takes a second to hear the first that says a credential was refused.
+type slowSource struct {
+	*fake
+
+	heard atomic.Int32
+}
+
+func (s *slowSource) Invalidate(generation uint64) {
+	if s.heard.Add(1) == 1 {
+		nap(time.Second)
+	}
+	if s.Snapshot().Generation == generation {
+		s.rotate("two")
+	}
+}
+
+// Law 16. Mutation: in Dialer.invalidate, the source is told after the count, and by the
+// first alone.
+func TestLaw16WhoIsRefusedSecondDoesNotLeaveItToTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &slowSource{fake: newFake("one")}
+		d := sqldb.Connector(source, func(up dynamic.UserPass) (driver.Connector, error) {
+			if up.Username == "one" {
+				return nil, errPassword
+			}
+			return only{func() driver.Conn { return bareConn{} }}, nil
+		})
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				c, err := d.Connect(t.Context())
+				if assert.NoError(t, err) {
+					assert.NoError(t, c.Close())
+				}
+			})
+		}
+		wg.Wait()
+		assert.EqualValues(t, 1, d.Stats().Invalidations)
+		require.NoError(t, d.Close())
 	})
 }
 

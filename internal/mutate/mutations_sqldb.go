@@ -86,6 +86,13 @@ var sqldbMutations = []mutation{
 		Package: "./dynamic/sqldb", Test: "^TestLaw16FailedDialsInvalidateTheCredentialOnce$",
 	},
 	{
+		Law: 16, What: "who is refused second leaves it to the first to tell the source",
+		File:    "dynamic/sqldb/connector.go",
+		Old:     "	d.creds.Invalidate(generation)\n	d.mu.Lock()\n	defer d.mu.Unlock()\n	if generation <= d.invalidated {\n		return\n	}\n",
+		New:     "	d.mu.Lock()\n	if generation <= d.invalidated {\n		d.mu.Unlock()\n		return\n	}\n	defer d.creds.Invalidate(generation)\n	defer d.mu.Unlock()\n",
+		Package: "./dynamic/sqldb", Test: "^TestLaw16WhoIsRefusedSecondDoesNotLeaveItToTheFirst$",
+	},
+	{
 		Law: 16, What: "a refused dial is repeated without end",
 		File:    "dynamic/sqldb/connector.go",
 		Old:     `case first == nil && errors.As`,
