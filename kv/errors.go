@@ -34,9 +34,10 @@ var (
 // DeletedError is an [ErrDeleted]: the version can be undeleted until it is destroyed.
 // Earlier versions may still be there, to be read with [AtVersion].
 type DeletedError struct {
-	Path    string // mount and path
-	Version int
-	At      time.Time // by the clock of Vault; zero if it did not say
+	Path      string // mount and path
+	Namespace string
+	Version   int
+	At        time.Time // by the clock of Vault; zero if it did not say
 }
 
 // Error says which version was deleted and when, and what brings it back.
@@ -45,7 +46,7 @@ func (e *DeletedError) Error() string {
 	if !e.At.IsZero() {
 		at = ", at " + e.At.Format(time.RFC3339)
 	}
-	return fmt.Sprintf("leasehold: read %s: %v (version %d%s): Store.Undelete brings it back", e.Path, ErrDeleted, e.Version, at)
+	return fmt.Sprintf("leasehold: read %s: %v (version %d%s): Store.Undelete brings it back", inNamespace(e.Path, e.Namespace), ErrDeleted, e.Version, at)
 }
 
 // Is makes it an ErrDeleted.
@@ -54,9 +55,10 @@ func (e *DeletedError) Is(target error) bool { return target == ErrDeleted }
 // CASError is an [ErrCASMismatch]: somebody else has written in between. Read the secret
 // again, and decide anew.
 type CASError struct {
-	Path    string // mount and path
-	Want    int    // the version that the write was meant for; 0: that there is none
-	Current int    // the version that there is; 0: none; -1: not known
+	Path      string // mount and path
+	Namespace string
+	Want      int // the version that the write was meant for; 0: that there is none
+	Current   int // the version that there is; 0: none; -1: not known
 }
 
 // Error names both versions.
@@ -72,7 +74,7 @@ func (e *CASError) Error() string {
 	if e.Want == 0 {
 		want = "a secret that does not exist"
 	}
-	return fmt.Sprintf("leasehold: write %s: the write is for %s, the secret %s: read it again", e.Path, want, current)
+	return fmt.Sprintf("leasehold: write %s: the write is for %s, the secret %s: read it again", inNamespace(e.Path, e.Namespace), want, current)
 }
 
 // Is makes it an ErrCASMismatch.
@@ -125,7 +127,7 @@ func (s *Store) missing(op, path string, e engine, failed *session.Error, hint s
 	case meta.Destroyed:
 		err = fmt.Errorf("leasehold: %s %s: %w (version %d)", op, where, ErrDestroyed, meta.Version)
 	case meta.Version != 0:
-		err = &DeletedError{Path: s.where(path), Version: meta.Version, At: meta.Deleted}
+		err = &DeletedError{Path: s.where(path), Namespace: s.view.Namespace, Version: meta.Version, At: meta.Deleted}
 	case e.version == 1 && answer.versioned():
 		err = fmt.Errorf("leasehold: %s %s: the engine at %q is KV version 2: leave out kv.Version1", op, where, s.mount)
 	case answer.versioned(), len(failed.Vault) > 0, e.within != "", e.other != "": // "no handler for route", or another engine's word

@@ -272,5 +272,16 @@ func TestU1WhatIsMissingNamesItsNamespace(t *testing.T) {
 		_, err = kv.Get[flags](t.Context(), c.KV("nowhere"), "app/none")
 		require.ErrorIs(t, err, kv.ErrNoMount)
 		require.ErrorContains(t, err, "read nowhere/app/none (namespace team): no KV")
+
+		store := c.KV("secret")
+		_, err = store.Put(t.Context(), "app/x", flags{})
+		require.NoError(t, err)
+		_, err = store.Put(t.Context(), "app/x", flags{}, kv.CAS(7))
+		require.ErrorIs(t, err, kv.ErrCASMismatch)
+		require.ErrorContains(t, err, "write secret/app/x (namespace team): the write is for version 7, the secret is at version 1")
+		require.NoError(t, store.Delete(t.Context(), "app/x"))
+		_, err = kv.Get[flags](t.Context(), store, "app/x")
+		require.ErrorIs(t, err, kv.ErrDeleted)
+		require.ErrorContains(t, err, "read secret/app/x (namespace team): ")
 	})
 }

@@ -59,11 +59,13 @@ func (s *Store) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "kv.Store(%s
 func (s *Store) where(path string) string { return s.mount + "/" + path }
 
 // named is where, with the namespace: what is missing may be in another.
-func (s *Store) named(path string) string {
-	if s.view.Namespace == "" {
-		return s.where(path)
+func (s *Store) named(path string) string { return inNamespace(s.where(path), s.view.Namespace) }
+
+func inNamespace(where, namespace string) string {
+	if namespace == "" {
+		return where
 	}
-	return fmt.Sprintf("%s (namespace %s)", s.where(path), s.view.Namespace)
+	return fmt.Sprintf("%s (namespace %s)", where, namespace)
 }
 
 // CheckPath returns what is wrong with a mount or a path, without asking Vault.

@@ -60,7 +60,7 @@ func (s *Store) readModifyWrite(ctx context.Context, path string, a action, data
 		}
 		read := now.Metadata.Version
 		if o.cas != nil && *o.cas != read {
-			return Metadata{}, &CASError{Path: s.where(path), Want: *o.cas, Current: read}
+			return Metadata{}, &CASError{Path: s.where(path), Namespace: s.view.Namespace, Want: *o.cas, Current: read}
 		}
 		merged, err := merged(now.Value, data)
 		if err != nil {

@@ -132,7 +132,7 @@ func (s *Store) mismatch(ctx context.Context, path string, cas *int, err error) 
 		!strings.Contains(strings.Join(failed.Vault, " "), "check-and-set parameter did not match") {
 		return err
 	}
-	mismatch := &CASError{Path: s.where(path), Want: *cas, Current: -1}
+	mismatch := &CASError{Path: s.where(path), Namespace: s.view.Namespace, Want: *cas, Current: -1}
 	limited, cancel := context.WithTimeout(ctx, glance)
 	defer cancel()
 	resp, err := s.view.Glance(limited, session.Request{

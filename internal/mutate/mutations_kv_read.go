@@ -15,7 +15,7 @@ var kvReadMutations = []mutation{
 	},
 	{
 		Law: 6, What: "the version that was deleted is not told", File: "kv/errors.go",
-		Old: "err = &DeletedError{Path: s.where(path), Version: meta.Version, At: meta.Deleted}", New: "err = &DeletedError{Path: where}",
+		Old: "err = &DeletedError{Path: s.where(path), Namespace: s.view.Namespace, Version: meta.Version, At: meta.Deleted}", New: "err = &DeletedError{Path: where}",
 		Package: "./kv", Test: "^TestF16F17",
 	},
 	{

@@ -266,7 +266,7 @@ var reviewMutations = []mutation{
 	},
 	{
 		Law: 22, What: "what is missing does not name its namespace", File: "kv/mount.go",
-		Old: "if s.view.Namespace == \"\" {", New: "if s.mount != \"\" {",
+		Old: "if namespace == \"\" {", New: "if where != \"\" {",
 		Package: "./kv", Test: "^TestU1WhatIsMissingNamesItsNamespace$",
 	},
 }
