@@ -3,9 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-f5e1ac40/leasehold/internal/bubble"
 	"github.com/seed-f5e1ac40/leasehold/lease"
 )
 
@@ -169,32 +168,16 @@ func TestReleaseAsksEveryKeeper(t *testing.T) {
 func TestTenThousandLeasesAtRestAreOneGoroutine(t *testing.T) {
 	inBubble(t, lease.Config{}, func(w *world) {
 		t := w.t
+		const ours = "leasehold/lease.(*Manager)"
 		f := w.family(24*time.Hour, 24*time.Hour, 10_000)
 		pass(sec)
-		assert.Equal(t, 1, ours())
+		assert.Len(t, bubble.Running(ours), 1)
 		pass(48 * time.Hour)
-		assert.Equal(t, 1, ours(), "after a lot of work")
+		assert.Len(t, bubble.Running(ours), 1, "after a lot of work")
 		for _, k := range f.keepers {
 			if len(k.renews) < 4 || len(k.replaces) > 0 {
 				t.Fatalf("%d renewals, %d replacements in four half lives", len(k.renews), len(k.replaces))
 			}
 		}
 	})
-}
-
-// ours counts the goroutines of the caller's bubble that run code of the package. Those of
-// earlier tests are of no concern: who waits for a goroutine's last statement may go on
-// before the runtime has taken it from the list.
-func ours() (n int) {
-	buf := make([]byte, 4<<20)
-	own, others, _ := strings.Cut(string(buf[:runtime.Stack(buf, true)]), "\n\n")
-	_, rest, _ := strings.Cut(own, ", synctest bubble ")
-	number, _, _ := strings.Cut(rest, "]")
-	for g := range strings.SplitSeq(others, "\n\n") {
-		head, _, _ := strings.Cut(g, "\n")
-		if strings.Contains(head, ", synctest bubble "+number+"]") && strings.Contains(g, "leasehold/lease.(*Manager)") {
-			n++
-		}
-	}
-	return n
 }

@@ -48,17 +48,17 @@ func TestLaw12AConditionIsSeenWithItsReasonAndAge(t *testing.T) {
 		s := e.Status()
 		assert.Equal(t, lease.Status{Name: "db", Condition: lease.Fresh, Expires: start.Add(time.Minute), Renewable: true, Generation: 1}, s)
 
-		pass(50 * sec)
+		pass(58 * sec) // at 55 the last renewal, and then replacements, whatever the jitter of those before
 		s = e.Status()
 		renews, replaces, _ := k.calls()
 		assert.Equal(t, lease.Stale, s.Condition)
 		require.ErrorIs(t, s.Err, cause)
 		assert.Equal(t, start.Add(renews[0]), s.Since, "of the first failure")
-		assert.Greater(t, s.Failures, 1)
+		assert.Greater(t, s.Failures, 2)
 		assert.Equal(t, len(renews)+len(replaces), s.Failures)
 		assert.Equal(t, []lease.Status{s}, w.m.Entries())
 
-		pass(11 * sec)
+		pass(3 * sec)
 		assert.Equal(t, lease.ExpiredAt, e.Status().Condition)
 		require.ErrorIs(t, e.Status().Err, cause)
 	})

@@ -24,7 +24,7 @@ type Source interface {
 	// while ctx lives means that there will be none.
 	Wait(ctx context.Context, after uint64) (dynamic.Snapshot[dynamic.UserPass], error)
 	// Invalidate says that the database refused to let this generation in, however often
-	// it is called for one. When it returns, the generation is not valid any more.
+	// it is called for one. After that Current returns another, if there will be one.
 	Invalidate(generation uint64)
 	// Suspect says that the database refused something to this generation.
 	Suspect(generation uint64)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/seed-f5e1ac40/leasehold/dynamic"
 	"github.com/seed-f5e1ac40/leasehold/dynamic/sqldb"
+	"github.com/seed-f5e1ac40/leasehold/internal/bubble"
 )
 
 // MySQLError is as in github.com/go-sql-driver/mysql.
@@ -93,27 +92,10 @@ func TestTheGoroutineEndsWithTheCredential(t *testing.T) {
 		w.mustUser()
 		_ = w.creds.Close(t.Context()) // may not revoke
 		synctest.Wait()
-		assert.Empty(t, inThisBubble("sqldb.(*Dialer).run"))
+		assert.Empty(t, bubble.Running("sqldb.(*Dialer).run"))
 		_, err := w.dialer.Connect(t.Context())
 		require.ErrorIs(t, err, dynamic.ErrClosed)
 	})
-}
-
-// inThisBubble returns the goroutines of the caller's bubble that run code of that name.
-// Those of earlier tests are of no concern: who waits for a goroutine's last statement may
-// go on before the runtime has taken it from the list.
-func inThisBubble(code string) (found []string) {
-	stacks := make([]byte, 1<<20)
-	own, others, _ := strings.Cut(string(stacks[:runtime.Stack(stacks, true)]), "\n\n")
-	_, rest, _ := strings.Cut(own, ", synctest bubble ")
-	number, _, _ := strings.Cut(rest, "]")
-	for stack := range strings.SplitSeq(others, "\n\n") {
-		head, _, _ := strings.Cut(stack, "\n")
-		if strings.Contains(head, ", synctest bubble "+number+"]") && strings.Contains(stack, code) {
-			found = append(found, stack)
-		}
-	}
-	return found
 }
 
 // A connector may hold on to something, such as a tunnel, as long as connections need it.

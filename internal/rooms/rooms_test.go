@@ -71,6 +71,7 @@ var table = []room{
 	},
 
 	// Tools of the project; no program of a user links them.
+	{name: "internal/bubble"},
 	{name: "internal/cireport", ours: []string{"internal/figure"}},
 	{name: "internal/figure"},
 	{name: "internal/mutate"},

@@ -343,37 +343,6 @@ func TestA9AnOutageOfSTSIsWaitedFor(t *testing.T) {
 	}
 }
 
-// readUnderLoad reads a secret from Vault with some goroutines until ctx ends, and returns how
-// often that went well, and the errors.
-func readUnderLoad(ctx context.Context, a *app) (done int, failed []error) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			tick := time.NewTicker(queries)
-			defer tick.Stop()
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-tick.C:
-				}
-				limited, cancel := uncut(ctx)
-				got, err := kv.Get[stripe](limited, a.KV("secret"), "payments/stripe")
-				cancel()
-				mu.Lock()
-				if err != nil || got.Value.APIKey.Reveal() != canaryValue {
-					failed = append(failed, err)
-				}
-				done++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return done, failed
-}
-
 // TestA9KeysAreRotatedUnderLoad replaces the keys in the middle of the tokens' lives, deletes the
 // old ones at AWS, and has the tokens die every 6 s. Who keeps what it was given at first
 // stops at the first death after that.
@@ -396,8 +365,10 @@ func TestA9KeysAreRotatedUnderLoad(t *testing.T) {
 		<-time.After(time.Second) // a login that has begun may still go by the old ones
 		sts.Forget(userKey.ID)
 	})
-	done, failed := readUnderLoad(ctx, a)
+	log, stop := a.load(ctx)
 	wg.Wait()
+	<-ctx.Done()
+	stop()
 
 	var asked []testvault.STSRequest
 	logins := 0
@@ -412,13 +383,13 @@ func TestA9KeysAreRotatedUnderLoad(t *testing.T) {
 			after++
 		}
 	}
-	assert.Greater(t, done, int(workers*watched/queries)/2, "too few reads to say anything")
-	assert.Empty(t, failed, "failed reads")
+	assert.Greater(t, log.done, int(workers*watched/queries)/2, "too few reads to say anything")
+	assert.Empty(t, log.failed, "failed reads")
 	assert.GreaterOrEqual(t, after, 4, "questions with the new keys, two for each login, seen by STS")
 	assert.Equal(t, userKey.ID, asked[0].KeyID)
 	assert.Equal(t, sessionKey.ID, asked[len(asked)-1].KeyID)
-	figure.AtMost(stdout, "a9-rotated-failed", float64(len(failed)), "reads", 0, "oracle=read-log",
-		fmt.Sprintf("reads=%d", done), fmt.Sprintf("logins=%d", logins), fmt.Sprintf("after_rotation=%d", after/2))
+	figure.AtMost(stdout, "a9-rotated-failed", float64(len(log.failed)), "reads", 0, "oracle=read-log",
+		fmt.Sprintf("reads=%d", log.done), fmt.Sprintf("logins=%d", logins), fmt.Sprintf("after_rotation=%d", after/2))
 	require.NoError(t, a.Close(t.Context()))
 	assert.NotContains(t, a.said.String(), "canary/of")
 }
@@ -447,11 +418,13 @@ func TestA9TheOfficialMethodFollowsItsCredentialsToo(t *testing.T) {
 	sts.Forget(userKey.ID)
 	ctx, cancel := context.WithTimeout(t.Context(), watched)
 	defer cancel()
-	done, failed := readUnderLoad(ctx, a)
+	log, stop := a.load(ctx)
+	<-ctx.Done()
+	stop()
 
 	asked := sts.Asked()
-	assert.Greater(t, done, int(workers*watched/queries)/2, "too few reads to say anything")
-	assert.Empty(t, failed, "failed reads")
+	assert.Greater(t, log.done, int(workers*watched/queries)/2, "too few reads to say anything")
+	assert.Empty(t, log.failed, "failed reads")
 	require.GreaterOrEqual(t, len(asked), 6, "questions for three logins, seen by STS")
 	for i, r := range asked {
 		key := sessionKey

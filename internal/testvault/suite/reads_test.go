@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -10,7 +11,10 @@ import (
 
 // fetch asks Vault for a secret.
 func (a *app) fetch(ctx context.Context) error {
-	_, err := kv.Get[stripe](ctx, a.KV("secret"), "payments/stripe")
+	got, err := kv.Get[stripe](ctx, a.KV("secret"), "payments/stripe")
+	if err == nil && got.Value.APIKey.Reveal() != canaryValue {
+		err = errors.New("another value than was written")
+	}
 	return err
 }
 
